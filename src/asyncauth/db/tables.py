@@ -1,0 +1,254 @@
+"""The tables: FAB's `ab_*`, which we share with Airflow, and our own `asyncauth_*`. No other file names an `ab_*` table.
+
+The shapes of the `ab_*` tables are a contract with the FAB provider 3.10.2, not ours to evolve; a test compares them
+with what the provider itself makes. The words differ: FAB's `ab_permission` is an action here, its `ab_view_menu` a
+resource, its `ab_permission_view` a permission (a pair of the two).
+"""
+
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    Sequence,
+    String,
+    Table,
+    UniqueConstraint,
+    cast,
+    func,
+    select,
+)
+from sqlalchemy.dialects.mysql import VARBINARY
+from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, relationship
+from sqlalchemy.types import TypeDecorator, TypeEngine
+
+CONVENTION = {
+    "ix": "idx_%(column_0_label)s",
+    "uq": "%(table_name)s_%(column_0_N_name)s_uq",
+    "fk": "%(table_name)s_%(column_0_name)s_fkey",
+    "pk": "%(table_name)s_pkey",
+}
+fab = MetaData(naming_convention=CONVENTION)
+"""FAB's tables. Migrations create them in an empty database and never touch existing ones."""
+own = MetaData()
+"""Our tables."""
+
+
+def _id(table: str) -> Column[int]:
+    # A fresh FAB install on PostgreSQL has ids without a default: inserts must draw from this sequence.
+    return Column("id", Integer, Sequence(f"{table}_id_seq", start=1, increment=1, minvalue=1), primary_key=True)
+
+
+def _name(length: int) -> Column[str]:
+    return Column("name", String(length), unique=True, nullable=False)
+
+
+def _folded(length: int) -> TypeEngine[str]:
+    return String(length).with_variant(String(length, collation="NOCASE"), "sqlite")
+
+
+def _link(column: str, target: str) -> Column[int]:
+    return Column(column, Integer, ForeignKey(f"{target}.id", ondelete="CASCADE"))
+
+
+actions = Table("ab_permission", fab, _id("ab_permission"), _name(100))
+resources = Table("ab_view_menu", fab, _id("ab_view_menu"), _name(250))
+permissions = Table(
+    "ab_permission_view",
+    fab,
+    _id("ab_permission_view"),
+    Column("permission_id", Integer, ForeignKey("ab_permission.id"), nullable=False),
+    Column("view_menu_id", Integer, ForeignKey("ab_view_menu.id"), nullable=False),
+    UniqueConstraint("permission_id", "view_menu_id"),
+)
+roles = Table("ab_role", fab, _id("ab_role"), _name(64))
+role_permissions = Table(
+    "ab_permission_view_role",
+    fab,
+    _id("ab_permission_view_role"),
+    _link("permission_view_id", "ab_permission_view"),
+    _link("role_id", "ab_role"),
+    UniqueConstraint("permission_view_id", "role_id"),
+    Index("idx_permission_view_id", "permission_view_id"),
+    Index("idx_role_id", "role_id"),
+)
+users = Table(
+    "ab_user",
+    fab,
+    _id("ab_user"),
+    Column("first_name", String(256), nullable=False),
+    Column("last_name", String(256), nullable=False),
+    Column("username", _folded(512), unique=True, nullable=False),
+    Column("password", String(256)),
+    Column("active", Boolean),
+    Column("email", String(512), unique=True, nullable=False),
+    Column("last_login", DateTime),
+    Column("login_count", Integer),
+    Column("fail_login_count", Integer),
+    Column("created_on", DateTime),
+    Column("changed_on", DateTime),
+    Column("created_by_fk", Integer, ForeignKey("ab_user.id")),
+    Column("changed_by_fk", Integer, ForeignKey("ab_user.id")),
+)
+user_roles = Table(
+    "ab_user_role",
+    fab,
+    _id("ab_user_role"),
+    _link("user_id", "ab_user"),
+    _link("role_id", "ab_role"),
+    UniqueConstraint("user_id", "role_id"),
+)
+groups = Table(
+    "ab_group", fab, _id("ab_group"), _name(100), Column("label", String(150)), Column("description", String(512))
+)
+group_users = Table(
+    "ab_user_group",
+    fab,
+    _id("ab_user_group"),
+    _link("user_id", "ab_user"),
+    _link("group_id", "ab_group"),
+    UniqueConstraint("user_id", "group_id"),
+    Index("idx_user_id", "user_id"),
+    Index("idx_user_group_id", "group_id"),
+)
+group_roles = Table(
+    "ab_group_role",
+    fab,
+    _id("ab_group_role"),
+    _link("group_id", "ab_group"),
+    _link("role_id", "ab_role"),
+    UniqueConstraint("group_id", "role_id"),
+    Index("idx_group_id", "group_id"),
+    Index("idx_group_role_id", "role_id"),
+)
+registrations = Table(
+    "ab_register_user",
+    fab,
+    _id("ab_register_user"),
+    Column("first_name", String(256), nullable=False),
+    Column("last_name", String(256), nullable=False),
+    Column("username", _folded(512), unique=True, nullable=False),
+    Column("password", String(256)),
+    Column("email", String(512), unique=True, nullable=False),
+    Column("registration_date", DateTime),
+    Column("registration_hash", String(256)),
+)
+for _table in (users, registrations):
+    Index(f"idx_{_table.name}_username", func.lower(_table.c.username), unique=True).ddl_if(dialect="postgresql")
+
+FAB_VERSION_TABLE = "alembic_version_fab"
+"""Stands where Airflow's FAB provider manages the `ab_*` tables."""
+
+airflow_revocations = Table(
+    "revoked_token", MetaData(), Column("jti", String(32), primary_key=True), Column("exp", DateTime, nullable=False)
+)
+"""Airflow core's own table. Read and written where it stands, never created: Airflow's migration would fail."""
+
+
+class Exact(TypeDecorator[str]):
+    """Text compared byte by byte. MariaDB's and MySQL's collations fold case and accents, or ignore trailing spaces."""
+
+    impl = String(255)
+    cache_ok = True
+
+    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
+        return dialect.type_descriptor(VARBINARY(255) if dialect.name in {"mysql", "mariadb"} else String(255))
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
+        return value.encode() if value is not None and dialect.name in {"mysql", "mariadb"} else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
+        return value.decode() if isinstance(value, bytes) else value
+
+
+stamps = Table(
+    "asyncauth_stamp",
+    own,
+    Column("name", String(64), primary_key=True),
+    Column("position", BigInteger, nullable=False),
+)
+"""One row per `ab_*` table: the position of its last change. The row `*` holds the last position given out; a writer
+holds its lock from drawing a position to the commit, so positions are in the order of commits."""
+POSITION = "*"
+
+revocations = Table(
+    "asyncauth_revoked_token",
+    own,
+    Column("iss", Exact, primary_key=True),
+    Column("jti", Exact, primary_key=True),
+    Column("exp", BigInteger, nullable=False, index=True),
+)
+"""Revoked tokens by issuer ("" for none) and id; `exp` in seconds since the epoch, when the row may go."""
+
+USER_TABLES = tuple(table.name for table in (users, user_roles, groups, group_users, group_roles))
+"""A change in one of these can change who holds which role."""
+CATALOGUE_TABLES = tuple(table.name for table in (actions, resources, permissions))
+"""A change in one of these can change what a permission id means."""
+ROLE_TABLES = (*CATALOGUE_TABLES, roles.name, role_permissions.name)
+"""A change in one of these can change what a role permits."""
+
+
+class Base(DeclarativeBase):
+    metadata = fab
+
+
+class RoleRow(Base):
+    """A role with the ids of its permissions as one text: `2:17,4` is two ids, 17 and 4; NULL is none.
+
+    One ORM object per role instead of three per permission. The count in front shows when MariaDB or MySQL has cut the
+    list at `group_concat_max_len`, which they do with a warning only.
+    """
+
+    __table__ = roles
+    id: Mapped[int]
+    name: Mapped[str]
+    permission_ids: Mapped[str | None] = column_property(
+        select(
+            cast(func.count(role_permissions.c.permission_view_id), String(20))
+            .concat(":")
+            .concat(func.aggregate_strings(cast(role_permissions.c.permission_view_id, String(20)), ","))
+        )
+        .where(role_permissions.c.role_id == roles.c.id)
+        .scalar_subquery(),
+        deferred=True,
+    )
+
+
+_held = (
+    select(user_roles.c.user_id, user_roles.c.role_id)
+    .union(
+        select(group_users.c.user_id, group_roles.c.role_id).join_from(
+            group_users, group_roles, group_users.c.group_id == group_roles.c.group_id
+        )
+    )
+    .subquery("held")
+)
+
+
+class UserRow(Base):
+    """A user and the roles held: `direct_roles` only, or `all_roles`, those of the user's groups included."""
+
+    __table__ = users
+    id: Mapped[int]
+    username: Mapped[str]
+    first_name: Mapped[str]
+    last_name: Mapped[str]
+    email: Mapped[str]
+    password: Mapped[str | None]
+    active: Mapped[bool | None]
+    direct_roles: Mapped[list[RoleRow]] = relationship(RoleRow, secondary=user_roles, viewonly=True, lazy="raise")
+    all_roles: Mapped[list[RoleRow]] = relationship(
+        RoleRow,
+        secondary=_held,
+        primaryjoin=users.c.id == _held.c.user_id,
+        secondaryjoin=roles.c.id == _held.c.role_id,
+        viewonly=True,
+        lazy="raise",
+    )

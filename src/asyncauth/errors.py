@@ -1,0 +1,205 @@
+"""Every error that asyncauth raises, and the one source of the HTTP status that each becomes.
+
+AuthError
+├── ConfigurationError            at start: a setting, a driver or the schema is wrong
+├── UnauthenticatedError          401  who are you?
+│   ├── CredentialsMissingError
+│   ├── LoginError                     wrong name, wrong password or inactive: never said which
+│   ├── TokenError
+│   │   ├── MalformedTokenError
+│   │   ├── SignatureError
+│   │   ├── ClaimError
+│   │   ├── ExpiredTokenError
+│   │   ├── ImmatureTokenError
+│   │   └── RevokedTokenError
+│   ├── UserNotFoundError
+│   └── UserInactiveError
+├── ForbiddenError                403  you may not
+│   └── CrossOriginError               a cookie sent from another site
+├── UnavailableError              503  cannot know just now; carries retry_after_seconds
+│   ├── DatabaseUnavailableError
+│   ├── StaleError
+│   ├── BusyError
+│   └── ClosedError
+└── ChangeError                   4xx  a use case refused the change
+    ├── InvalidValueError         400
+    ├── NotFoundError             404
+    └── TakenError                409
+
+`code` is stable and meant for logs, metrics and programs. `public_message` is all that an unauthenticated caller may
+be told. `str(error)` may say more, for the operator's log, but never holds a token, a password or a hash.
+"""
+
+from typing import ClassVar
+
+
+class AuthError(Exception):
+    """Root of the tree."""
+
+    code: ClassVar[str] = "auth_error"
+    status: ClassVar[int] = 500
+    public_message: ClassVar[str] = "the request failed"
+
+    def __init__(self, detail: str = "") -> None:
+        super().__init__(detail or self.public_message)
+
+
+class ConfigurationError(AuthError):
+    """Something an operator has to change before asyncauth can start; the message says what."""
+
+    code = "configuration"
+    public_message = "the server is not configured correctly"
+
+
+class UnauthenticatedError(AuthError):
+    """The caller is not known (RFC 9110 section 15.5.2)."""
+
+    code = "unauthenticated"
+    status = 401
+    public_message = "the credentials are missing, invalid or expired"
+
+
+class CredentialsMissingError(UnauthenticatedError):
+    """No token came with the request."""
+
+    code = "credentials_missing"
+
+
+class LoginError(UnauthenticatedError):
+    """The user name and password do not belong to an active user; which of the two was wrong is never said."""
+
+    code = "login_refused"
+    public_message = "wrong user name or password"
+
+
+class TokenError(UnauthenticatedError):
+    """The token was refused."""
+
+    code = "token_invalid"
+
+
+class MalformedTokenError(TokenError):
+    """Not a JWS in compact form with a JSON object inside (RFC 7515 section 3.1, RFC 7519 section 7.2)."""
+
+    code = "token_malformed"
+
+
+class SignatureError(TokenError):
+    """The signature does not verify with the configured key and algorithm (RFC 7515 section 5.2)."""
+
+    code = "token_signature"
+
+
+class ClaimError(TokenError):
+    """A required claim is missing, of the wrong type, or not the configured value (RFC 7519 section 4.1)."""
+
+    code = "token_claim"
+
+
+class ExpiredTokenError(TokenError):
+    """`exp` has passed (RFC 7519 section 4.1.4)."""
+
+    code = "token_expired"
+
+
+class ImmatureTokenError(TokenError):
+    """`nbf` or `iat` lies in the future (RFC 7519 sections 4.1.5 and 4.1.6)."""
+
+    code = "token_immature"
+
+
+class RevokedTokenError(TokenError):
+    """The token was revoked."""
+
+    code = "token_revoked"
+
+
+class UserNotFoundError(UnauthenticatedError):
+    """The user does not exist (any more)."""
+
+    code = "user_not_found"
+
+
+class UserInactiveError(UnauthenticatedError):
+    """The user exists and is switched off: `active` is false or NULL."""
+
+    code = "user_inactive"
+
+
+class ForbiddenError(AuthError):
+    """The caller is known and may not do this (RFC 9110 section 15.5.4)."""
+
+    code = "forbidden"
+    status = 403
+    public_message = "you may not do this"
+
+
+class CrossOriginError(ForbiddenError):
+    """An unsafe request or a websocket came with a cookie, but not from this origin."""
+
+    code = "cross_origin"
+    public_message = "a cookie is accepted from this server's own pages only"
+
+
+class UnavailableError(AuthError):
+    """The answer cannot be known just now. Safe to retry after `retry_after_seconds`."""
+
+    code = "unavailable"
+    status = 503
+    public_message = "the answer cannot be known just now; try again"
+
+    def __init__(self, detail: str = "", *, retry_after_seconds: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
+
+
+class DatabaseUnavailableError(UnavailableError):
+    """The database did not answer within its deadline, twice where a retry is safe."""
+
+    code = "database_unavailable"
+
+
+class StaleError(UnavailableError):
+    """What is in memory is not proven fresh, so nothing is granted on it."""
+
+    code = "stale"
+
+
+class BusyError(UnavailableError):
+    """Too many passwords are being checked at once."""
+
+    code = "busy"
+
+
+class ClosedError(UnavailableError):
+    """The manager is not started, is closing, or is closed."""
+
+    code = "closed"
+
+
+class ChangeError(AuthError):
+    """A use case refused the change; nothing was written. The message is safe to show to whoever asked for it."""
+
+    code = "change_refused"
+    status = 400
+    public_message = "the change was refused"
+
+
+class InvalidValueError(ChangeError):
+    """A value is empty, too long or holds a character that no database stores."""
+
+    code = "invalid_value"
+
+
+class NotFoundError(ChangeError):
+    """The user, role or permission to change does not exist."""
+
+    code = "not_found"
+    status = 404
+
+
+class TakenError(ChangeError):
+    """The name is in use."""
+
+    code = "taken"
+    status = 409

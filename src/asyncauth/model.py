@@ -1,0 +1,111 @@
+"""The values that leave asyncauth: frozen, slotted, safe to share between tasks and threads."""
+
+from dataclasses import dataclass, field
+from typing import NewType
+
+PermissionKey = NewType("PermissionKey", str)
+"""A permission as one string: action, NUL, resource. The garbage collector does not track strings, so a role with
+50,000 permissions costs it nothing."""
+
+
+def permission_key(action: str, resource: str) -> PermissionKey:
+    """Join a pair into its key.
+
+    INVARIANT: a *stored* key holds exactly one NUL (`is_storable` keeps others out), so a question whose action or
+    resource holds a NUL has two or more and equals no stored key: different pairs never share one.
+    """
+    return PermissionKey(f"{action}\0{resource}")
+
+
+def is_storable(text: str) -> bool:
+    """Say whether a name can be part of a stored permission key."""
+    return "\0" not in text
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Permission:
+    """One action (`can_read`) on one resource (`DAG:etl`)."""
+
+    action: str
+    resource: str
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A named set of permissions. Shared by all users who hold it."""
+
+    id: int
+    name: str
+    keys: frozenset[PermissionKey] = field(repr=False)
+    granted: "Decision" = field(init=False, repr=False, compare=False)
+    """The decision that this role leads to: made once, because a decision takes less time than making one."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "granted", Decision(allowed=True, role=self.name))
+
+    @property
+    def permissions(self) -> frozenset[Permission]:
+        """The same set as objects, made on each call."""
+        return frozenset(Permission(*key.split("\0")) for key in self.keys)
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody who may act: a person or a machine. A snapshot of one committed state of the database.
+
+    A user in the hand is not a licence: whoever keeps one longer than a request asks `AuthManager.current(user)`.
+    """
+
+    id: int
+    username: str
+    roles: tuple[Role, ...] = ()
+    first_name: str = field(default="", repr=False)
+    last_name: str = field(default="", repr=False)
+    email: str = field(default="", repr=False)
+    active: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Claims:
+    """The verified content of a token (RFC 7519 section 4.1). Exists only if the signature held. Times in seconds
+    since the epoch, UTC."""
+
+    user_id: int
+    jti: str
+    issuer: str | None
+    issued_at: int
+    not_before: int
+    expires_at: int
+    token_id: tuple[str, str] = field(init=False, repr=False, compare=False)
+    """(issuer or "", jti): what a revocation names. Never the token's text: ECDSA signatures are malleable."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "token_id", (self.issuer or "", self.jti))
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The answer to one question. True if allowed; the reason is put into words only when it is read."""
+
+    allowed: bool
+    role: str | None = None
+    """The role that allows it."""
+    action: str = ""
+    resource: str = ""
+    user: User | None = field(default=None, repr=False)
+    """Who was refused; None on an allowed decision, which is shared by all who hold the role."""
+
+    def __bool__(self) -> bool:
+        return self.allowed
+
+    @property
+    def reason(self) -> str:
+        """One sentence for a person."""
+        if self.allowed:
+            return f"role `{self.role}` allows it"
+        user = self.user
+        if user is None or not user.active:
+            return "the user is inactive"
+        looked_at = ", ".join(f"`{role.name}`" for role in user.roles)
+        where = f"looked at: {looked_at}" if looked_at else "the user has no role"
+        return f"no role of `{user.username}` has permission `{self.action}` on `{self.resource}` ({where})"

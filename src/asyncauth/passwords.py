@@ -1,0 +1,144 @@
+"""Check and make password hashes in werkzeug's formats, which FAB reads and writes, with the standard library.
+
+`scrypt:N:r:p$salt$hex` (RFC 7914) and `pbkdf2:hash:iterations$salt$hex` (RFC 8018). The work takes about 0.1 s of one
+core and 32 MiB a time, so it runs in a limited number of threads with a short queue, never on the event loop.
+"""
+
+import hashlib
+import hmac
+import secrets
+import string
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+
+from anyio import CapacityLimiter, fail_after, to_thread
+
+from asyncauth.errors import BusyError
+
+MAX_PASSWORD_BYTES = 4096
+MAX_HASH_MEMORY_BYTES = 256 * 1024 * 1024
+MAX_ITERATIONS = 5_000_000
+_ALPHABET = string.ascii_letters + string.digits
+_DIGEST_BYTES = 64
+_DIGESTS = frozenset({"sha1", "sha224", "sha256", "sha384", "sha512"})
+
+
+@dataclass(frozen=True, slots=True)
+class Scheme:
+    """How a hash is computed, read from its first part."""
+
+    text: str
+    digest: str = ""
+    iterations: int = 0
+    n: int = 0
+    r: int = 0
+    p: int = 0
+
+    @property
+    def memory_bytes(self) -> int:
+        """What one computation needs, with the margin that OpenSSL asks for."""
+        return 132 * self.n * self.r * self.p
+
+    def compute(self, password: bytes, salt: str) -> str:
+        """The slow part: call it in a worker thread only. Both functions release the interpreter lock."""
+        if self.digest:
+            return hashlib.pbkdf2_hmac(self.digest, password, salt.encode(), self.iterations).hex()
+        return hashlib.scrypt(
+            password, salt=salt.encode(), n=self.n, r=self.r, p=self.p, maxmem=self.memory_bytes, dklen=_DIGEST_BYTES
+        ).hex()
+
+
+DEFAULT_SCHEME = Scheme("scrypt:32768:8:1", n=32768, r=8, p=1)
+_DUMMY_SALT = "asyncauthasyncau"
+
+
+def parse_scheme(text: str) -> Scheme | None:
+    """Read `scrypt:32768:8:1` or `pbkdf2:sha256:600000`; None if it is neither, or asks for too much work."""
+    method, *arguments = text.split(":")
+    try:
+        if method == "scrypt" and len(arguments) in {0, 3}:
+            n, r, p = (int(argument) for argument in arguments or ("32768", "8", "1"))
+            scheme = Scheme(text, n=n, r=r, p=p)
+            # RFC 7914 section 2: N is a power of two larger than 1.
+            sound = n > 1 and n & (n - 1) == 0 and r > 0 and p > 0
+            return scheme if sound and scheme.memory_bytes <= MAX_HASH_MEMORY_BYTES else None
+        if method == "pbkdf2" and len(arguments) <= 2:
+            digest, count = (*arguments, *("sha256", "1000000")[len(arguments) :])
+            if digest in _DIGESTS and 0 < int(count) <= MAX_ITERATIONS:
+                return Scheme(text, digest=digest, iterations=int(count))
+    except ValueError:
+        pass
+    return None
+
+
+def is_usable(password: str) -> bool:
+    """Say whether `password` may be looked at at all: not empty, not over 4 KiB, and text.
+
+    A password of NULs alone counts as empty: HMAC pads its key with zeros (RFC 2104), so scrypt and PBKDF2 cannot tell
+    it from the empty one, whose hash FAB stores for users of LDAP and OAuth. This is what makes such a hash "none".
+    """
+    try:
+        size = len(password.encode())
+    except UnicodeEncodeError:
+        return False
+    return size <= MAX_PASSWORD_BYTES and password.strip("\0") != ""
+
+
+def check(stored: str | None, password: str) -> bool:
+    """Compare in constant time. Without a hash that can be checked the same work is done against a dummy, so that time
+    does not tell who has one. Blocks for about 0.1 s."""
+    method, _, rest = (stored or "").partition("$")
+    salt, _, expected = rest.partition("$")
+    scheme = parse_scheme(method)
+    if scheme is None or not expected:
+        DEFAULT_SCHEME.compute(password.encode(), _DUMMY_SALT)
+        return False
+    actual = scheme.compute(password.encode(), salt)
+    return hmac.compare_digest(actual.encode(), expected.encode())
+
+
+def make(password: str) -> str:
+    """A new hash with a new salt. Blocks for about 0.1 s."""
+    salt = "".join(secrets.choice(_ALPHABET) for _ in range(16))
+    return f"{DEFAULT_SCHEME.text}${salt}${DEFAULT_SCHEME.compute(password.encode(), salt)}"
+
+
+class PasswordHasher:
+    """The same two functions off the event loop: a few at a time, a bounded queue behind them.
+
+    Args:
+        concurrency: hashes computed at the same time.
+        queue_size: callers that may wait.
+        queue_seconds: how long each may wait.
+    """
+
+    def __init__(self, *, concurrency: int, queue_size: int, queue_seconds: float) -> None:
+        self._places = CapacityLimiter(concurrency)
+        self._threads = CapacityLimiter(concurrency)  # not anyio's default ones: the application may hold all of those
+        self._queue_size = queue_size
+        self._queue_seconds = queue_seconds
+
+    async def check(self, stored: str | None, password: str) -> bool:
+        """See `check`. Raises BusyError when the queue is full or the wait too long."""
+        async with self._place():
+            return await to_thread.run_sync(check, stored, password, limiter=self._threads)
+
+    async def make(self, password: str) -> str:
+        """See `make`. Raises BusyError when the queue is full or the wait too long."""
+        async with self._place():
+            return await to_thread.run_sync(make, password, limiter=self._threads)
+
+    @asynccontextmanager
+    async def _place(self) -> AsyncIterator[None]:
+        if self._places.statistics().tasks_waiting >= self._queue_size and not self._places.available_tokens:
+            raise BusyError("the queue of password checks is full")
+        try:
+            with fail_after(self._queue_seconds):
+                await self._places.acquire()
+        except TimeoutError:
+            raise BusyError("waited too long for a password check", retry_after_seconds=5) from None
+        try:
+            yield
+        finally:
+            self._places.release()

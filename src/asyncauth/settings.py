@@ -1,0 +1,165 @@
+"""The one configuration: frozen, read once, passed in. Units stand in the names."""
+
+from pathlib import Path
+from typing import Annotated, Any, Self
+
+from pydantic import Field, ValidationError, model_validator
+from pydantic.fields import FieldInfo
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    NoDecode,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
+
+from asyncauth.errors import ConfigurationError
+
+Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+Count = Annotated[int, Field(gt=0)]
+Names = Annotated[str | tuple[str, ...] | None, NoDecode]
+
+
+class FileSource(EnvSettingsSource):
+    """`ASYNCAUTH_JWT_SECRET_FILE=/run/secrets/jwt` in place of the value: how containers hand secrets over."""
+
+    def get_field_value(self, field: FieldInfo, field_name: str) -> tuple[Any, str, bool]:
+        path, _, _ = super().get_field_value(field, f"{field_name}_file")
+        if not path:
+            return None, field_name, False
+        try:
+            return Path(path).read_text(encoding="utf-8").strip(), field_name, False
+        except (OSError, UnicodeDecodeError) as error:
+            message = f"{self.env_prefix}{field_name.upper()}_FILE names a file that cannot be read: {error}"
+            raise ConfigurationError(message) from None
+
+
+class Settings(BaseSettings):
+    """Every setting of asyncauth. `Settings()` reads the environment: `ASYNCAUTH_` and the name in capitals.
+
+    Raises:
+        ConfigurationError: a value is of the wrong type or out of range, or two contradict each other.
+    """
+
+    model_config = SettingsConfigDict(
+        env_prefix="ASYNCAUTH_", frozen=True, extra="forbid", hide_input_in_errors=True, env_ignore_empty=True
+    )
+
+    database_url: str | None = Field(default=None, repr=False)
+    """Where the `ab_*` tables are: `postgresql+asyncpg://`, `postgresql+psycopg://`, `mysql+aiomysql://`,
+    `mariadb+aiomysql://` or `sqlite+aiosqlite://`. Not needed when an engine is passed in."""
+
+    jwt_secret: str | None = Field(default=None, repr=False)
+    """Secret of HMAC tokens: at least as many bytes as the hash has (RFC 7518 section 3.2), 64 for HS512."""
+    jwt_private_key_path: Path | None = None
+    """PEM file with an RSA, EC or Ed25519 private key; in place of `jwt_secret`."""
+    jwt_algorithm: str | None = None
+    """HS256/384/512, RS256/384/512, PS256/384/512, ES256/384/512 or EdDSA. None: HS512 for a secret, else by the
+    kind of key."""
+    jwt_kid: str | None = None
+    """Written as `kid` into the header of issued tokens."""
+    jwt_issuer: Names = None
+    """Value of `iss`; several (a tuple, or commas in the environment): the first signs, any verifies."""
+    jwt_audience: Names = None
+    """Value of `aud`; several: the first signs, any verifies."""
+    jwt_allow_any_issuer: bool = False
+    """Say so explicitly to leave `jwt_issuer` unset: tokens then carry no `iss` and none is checked."""
+    jwt_allow_any_audience: bool = False
+    """Say so explicitly to leave `jwt_audience` unset: tokens then carry no `aud` and none is checked."""
+    jwt_leeway_seconds: Annotated[int, Field(ge=0, le=300)] = 10
+    """Tolerated difference of clocks, for `exp`, `nbf` and `iat`."""
+    jwt_expiration_seconds: Count = 86400
+    """Life of an issued token."""
+    token_cache_size: Count = 50_000
+    """Verified tokens remembered until they expire."""
+    token_cache_bytes: Count = 32 * 1024 * 1024
+    """The same in bytes of token text."""
+
+    user_cache_size: Count = 100_000
+    """Users kept in memory; the least recently used goes first."""
+    role_cache_size: Count = 10_000
+    """Roles kept in memory."""
+    poll_interval_seconds: Seconds = 0.25
+    """How often one small query asks the database what changed."""
+    max_staleness_seconds: Seconds = 10.0
+    """How long memory may be trusted after the last proof that it is current; then 503."""
+    max_entry_age_seconds: Seconds = 300.0
+    """How long a cached user or role may live whatever the polling says: the bound for writers it cannot see."""
+
+    database_timeout_seconds: Seconds = 2.0
+    """Deadline of every use of the database, waiting for a connection and one retry included."""
+    database_pool_size: Count = 5
+    """Connections at most, where asyncauth makes the engine itself."""
+    max_concurrent_loads: Count = 4
+    """Users loaded from the database at the same time; others wait, within the deadline."""
+    group_roles: bool | None = None
+    """Whether roles of a user's groups count. None: yes, but not in a database that Airflow's FAB provider manages,
+    where they never did: nobody gains rights by moving."""
+
+    password_hash_concurrency: Count = 2
+    """Password hashes computed at the same time: each takes about 0.1 s of one core and 32 MiB."""
+    password_queue_size: Annotated[int, Field(ge=0)] = 64
+    """Logins that may wait for one of these places; one more is answered 503."""
+    password_queue_seconds: Seconds = 5.0
+    """How long a login may wait; then 503."""
+
+    def __init__(self, **values: Any) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise ConfigurationError(_sentence(error)) from None
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Order of precedence: arguments, environment, files named by the environment, secrets directory."""
+        return init_settings, env_settings, FileSource(settings_cls), dotenv_settings, file_secret_settings
+
+    @property
+    def issuers(self) -> tuple[str, ...]:
+        """`jwt_issuer` as a tuple; empty if none is configured."""
+        return _names(self.jwt_issuer)
+
+    @property
+    def audiences(self) -> tuple[str, ...]:
+        """`jwt_audience` as a tuple; empty if none is configured."""
+        return _names(self.jwt_audience)
+
+    @model_validator(mode="after")
+    def _check(self) -> Self:
+        if self.jwt_secret is not None and self.jwt_private_key_path is not None:
+            raise ValueError("set jwt_secret or jwt_private_key_path, not both")
+        if self.max_staleness_seconds <= self.poll_interval_seconds:
+            raise ValueError("max_staleness_seconds must be longer than poll_interval_seconds")
+        for name in ("issuer", "audience"):
+            unset = not _names(getattr(self, f"jwt_{name}"))
+            if unset and not getattr(self, f"jwt_allow_any_{name}"):
+                raise ValueError(
+                    f"set jwt_{name}, or say jwt_allow_any_{name}=True to accept tokens whatever their {name}"
+                )
+            if not unset and getattr(self, f"jwt_allow_any_{name}"):
+                raise ValueError(f"jwt_{name} is set and jwt_allow_any_{name} too: choose one")
+        return self
+
+
+def _names(value: str | tuple[str, ...] | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    parts = value.split(",") if isinstance(value, str) else value
+    return tuple(part.strip() for part in parts if part.strip())
+
+
+def _sentence(error: ValidationError) -> str:
+    """One line for an operator; pydantic's own text spans several and may quote the input."""
+    problems = []
+    for problem in error.errors(include_url=False, include_input=False):
+        name = ".".join(str(part) for part in problem["loc"])
+        text = problem["msg"].removeprefix("Value error, ")
+        problems.append(f"setting {name}: {text}" if name else text)
+    return "; ".join(problems)
