@@ -1,0 +1,52 @@
+"""Find what a server needs: its program, a port, and somebody to run as."""
+
+import contextlib
+import os
+import pwd
+import secrets
+import shutil
+import socket
+from pathlib import Path
+
+HOST = "127.0.0.1"
+# Below Linux's ephemeral range (from 32768): no outgoing connection takes the port of a server that restarts.
+PORTS = range(20000, 32000)
+FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")
+
+
+class ServerError(Exception):
+    """A server cannot be found or started; the message says what to do."""
+
+
+def find_program(*names: str, package: str) -> str:
+    """The path of an installed program under one of its names; the newest where Debian keeps several versions.
+
+    Raises:
+        ServerError: it is not there; says which Debian package brings it.
+    """
+    for name in names:
+        if found := shutil.which(name):
+            return found
+        for folder in FOLDERS:
+            paths = sorted(Path("/").glob(f"{folder[1:]}/{name}"), key=lambda path: (len(str(path)), path))
+            if paths:
+                return str(paths[-1])
+    raise ServerError(f"the tests need {names[0]}, which is not installed: apt-get install {package}")
+
+
+def free_port() -> int:
+    """A port that nothing listens on."""
+    for _ in range(100):
+        port = secrets.choice(PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind((HOST, port))
+            return port
+    raise ServerError(f"no free port on {HOST} between {PORTS.start} and {PORTS.stop}")
+
+
+def unprivileged_user(*names: str) -> str | None:
+    """Whom to run a server as: the first known of `names` when we are root, which servers refuse; else ourselves."""
+    if os.geteuid() != 0:
+        return None
+    known = {entry.pw_name for entry in pwd.getpwall()}
+    return next(name for name in (*names, "nobody") if name in known)

@@ -1,0 +1,87 @@
+"""A MariaDB server."""
+
+import contextlib
+import signal
+from typing import Any
+
+import pymysql
+
+from tests.servers.base import ADMIN, Server
+from tests.servers.find import HOST, find_program
+
+OPTIONS = (
+    f"--bind-address={HOST}",
+    "--skip-name-resolve",
+    "--character-set-server=utf8mb4",
+    "--max-connections=300",
+    # The data lives as long as the tests do: nothing has to survive a power cut.
+    "--innodb-flush-log-at-trx-commit=0",
+    "--innodb-doublewrite=0",
+    "--innodb-buffer-pool-size=64M",
+    "--innodb-log-file-size=32M",
+    "--performance-schema=OFF",
+)
+
+
+class MariaDB(Server):
+    """A MariaDB server, with the default collation of its version."""
+
+    dialect = "mysql"
+    users = ("mysql",)
+    stop_signal = signal.SIGTERM
+    unavailable = pymysql.err.OperationalError
+
+    def initialise(self) -> None:
+        install = find_program("mariadb-install-db", "mysql_install_db", package="mariadb-server")
+        self.run(
+            [install, "--no-defaults", f"--datadir={self.data}", "--skip-test-db"]
+            + ["--auth-root-authentication-method=normal", "--innodb-log-file-size=32M"]
+        )
+        (self.folder / "init.sql").write_text(
+            f"CREATE OR REPLACE USER {ADMIN}@'{HOST}' IDENTIFIED BY '{self.password}';\n"
+            f"GRANT ALL ON *.* TO {ADMIN}@'{HOST}' WITH GRANT OPTION;\n"
+            f"DELETE FROM mysql.global_priv WHERE User <> '{ADMIN}' AND User <> 'mariadb.sys';\n"
+            "FLUSH PRIVILEGES;\n"
+        )
+
+    def command(self) -> list[str]:
+        program = find_program("mariadbd", "mysqld", package="mariadb-server")
+        return [
+            program,
+            "--no-defaults",  # first, or it is not understood
+            f"--datadir={self.data}",
+            f"--port={self.port}",
+            f"--socket={self.folder}/socket",
+            f"--pid-file={self.folder}/pid",
+            f"--init-file={self.folder}/init.sql",
+            *OPTIONS,
+        ]
+
+    def connect(self, database: str | None = None) -> Any:
+        return pymysql.connect(
+            host=HOST,
+            port=self.port,
+            user=ADMIN,
+            password=self.password,
+            database=database,
+            autocommit=True,
+            connect_timeout=5,
+        )
+
+    def create_database(self, name: str) -> None:
+        self.execute(f"CREATE DATABASE `{name}`")
+
+    def drop_database(self, name: str) -> None:
+        self.execute(f"DROP DATABASE IF EXISTS `{name}`")
+
+    def copy_database(self, template: str, name: str) -> None:
+        raise NotImplementedError
+
+    def terminate_backends(self, database: str) -> int:
+        with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT id FROM information_schema.processlist WHERE db = %s", (database,))
+            ids = [row[0] for row in cursor.fetchall()]
+            for id_ in ids:
+                with contextlib.suppress(pymysql.err.OperationalError):  # gone in the meantime
+                    cursor.execute(f"KILL CONNECTION {int(id_)}")
+            return len(ids)

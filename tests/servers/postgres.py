@@ -1,0 +1,71 @@
+"""A PostgreSQL server."""
+
+import signal
+from typing import Any
+
+import psycopg
+
+from tests.servers.base import ADMIN, Server
+from tests.servers.find import HOST, find_program
+
+OPTIONS = {
+    "listen_addresses": HOST,
+    "unix_socket_directories": "",
+    "max_connections": "300",
+    # The data lives as long as the tests do: nothing has to survive a power cut.
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+    "shared_buffers": "64MB",
+}
+
+
+class PostgreSQL(Server):
+    """A PostgreSQL server."""
+
+    dialect = "postgresql"
+    users = ("postgres",)
+    stop_signal = signal.SIGINT
+    unavailable = psycopg.OperationalError
+
+    def initialise(self) -> None:
+        secret = self.folder / "secret"
+        secret.write_text(self.password)
+        initdb = find_program("initdb", package="postgresql")
+        self.run(
+            [initdb, "--no-sync", "--auth=password", f"--username={ADMIN}", f"--pwfile={secret}"]
+            + ["--encoding=UTF8", "--locale=C.UTF-8", f"--pgdata={self.data}"]
+        )
+
+    def command(self) -> list[str]:
+        options = [f"-c{name}={value}" for name, value in OPTIONS.items()]
+        return [find_program("postgres", package="postgresql"), "-D", str(self.data), f"-p{self.port}", *options]
+
+    def connect(self, database: str | None = None) -> Any:
+        return psycopg.connect(
+            host=HOST,
+            port=self.port,
+            user=ADMIN,
+            password=self.password,
+            dbname=database or "postgres",
+            autocommit=True,
+            connect_timeout=5,
+        )
+
+    def create_database(self, name: str) -> None:
+        self.copy_database("template0", name)
+
+    def drop_database(self, name: str) -> None:
+        self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def copy_database(self, template: str, name: str) -> None:
+        self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+
+    def terminate_backends(self, database: str) -> int:
+        with self.connect() as connection:
+            cursor = connection.execute(
+                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (database,)
+            )
+            return len(cursor.fetchall())
