@@ -10,27 +10,43 @@ import signal
 import subprocess
 import tempfile
 import time
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar, Protocol
 
 from sqlalchemy import URL
 
 from tests.servers.find import HOST, ServerError, free_port, unprivileged_user
+from tests.servers.host import Host
 
 ADMIN = "asyncauth"
 START_SECONDS = 60.0
 STOP_SECONDS = 20.0
 
 
-class Server(ABC):
+class Cursor(Protocol):
+    """What the tests need of a DB-API cursor."""
+
+    def execute(self, statement: str, parameters: tuple[object, ...] = (), /) -> object: ...
+    def fetchall(self) -> Sequence[tuple[object, ...]]: ...
+
+
+class Connection(Protocol):
+    """What the tests need of a DB-API connection."""
+
+    def cursor(self) -> AbstractContextManager[Cursor]: ...
+    def close(self) -> None: ...
+
+
+class Server(Host):
     """One server process. Start it from the main thread: it is told to end when the thread that started it does.
 
     Raises:
         ServerError: the program is missing, or the server did not come up.
     """
 
-    dialect: ClassVar[str]
     users: ClassVar[tuple[str, ...]]
     """System users to run as when we are root."""
     stop_signal: ClassVar[signal.Signals]
@@ -62,27 +78,14 @@ class Server(ABC):
         """How to start the server."""
 
     @abstractmethod
-    def connect(self, database: str | None = None) -> Any:
-        """A synchronous DB-API connection of the administrator, in autocommit mode."""
-
-    @abstractmethod
-    def create_database(self, name: str) -> None:
-        """Make an empty database."""
-
-    @abstractmethod
-    def drop_database(self, name: str) -> None:
-        """Remove a database, whoever is connected to it."""
-
-    @abstractmethod
-    def copy_database(self, template: str, name: str) -> None:
-        """Make a database with the tables and rows of `template`, to which nobody may be connected."""
+    def connect(self, database: str | None = None) -> Connection:
+        """A synchronous connection of the administrator, in autocommit mode."""
 
     @abstractmethod
     def terminate_backends(self, database: str) -> int:
         """Cut every connection to a database, as an administrator would; returns how many there were."""
 
     def url(self, database: str, driver: str) -> str:
-        """Where SQLAlchemy finds a database through a driver: `asyncpg`, `psycopg`, `aiomysql`, ..."""
         url = URL.create(f"{self.dialect}+{driver}", ADMIN, self.password, HOST, self.port, database)
         return url.render_as_string(hide_password=False)
 
@@ -126,7 +129,6 @@ class Server(ABC):
         self.start()
 
     def close(self) -> None:
-        """Stop, and remove the folder."""
         atexit.unregister(self.close)
         self.stop()
         self._log.close()
@@ -141,7 +143,7 @@ class Server(ABC):
         # Should we be killed, which runs no clean-up of ours, the kernel ends the server.
         if setpriv := shutil.which("setpriv"):
             command = [setpriv, f"--pdeathsig={self.stop_signal.name.removeprefix('SIG')}", "--", *command]
-        root = self.user is not None
+        group = None if self.user is None else pwd.getpwnam(self.user).pw_gid
         return subprocess.Popen(
             command,
             cwd=self.folder,
@@ -150,8 +152,8 @@ class Server(ABC):
             stdout=self._log,
             stderr=self._log,
             user=self.user,
-            group=pwd.getpwnam(self.user).pw_gid if self.user is not None else None,
-            extra_groups=[] if root else None,
+            group=group,
+            extra_groups=None if group is None else [],
             start_new_session=True,  # Ctrl-C is for the tests, which then stop the server in order
         )
 

@@ -1,12 +1,13 @@
 """A MariaDB server."""
 
-import contextlib
 import signal
-from typing import Any
+from collections.abc import Iterator
+from contextlib import closing, suppress
+from typing import cast
 
 import pymysql
 
-from tests.servers.base import ADMIN, Server
+from tests.servers.base import ADMIN, Connection, Cursor, Server
 from tests.servers.find import HOST, find_program
 
 OPTIONS = (
@@ -27,16 +28,15 @@ class MariaDB(Server):
     """A MariaDB server, with the default collation of its version."""
 
     dialect = "mysql"
+    sync_driver = "pymysql"
     users = ("mysql",)
     stop_signal = signal.SIGTERM
     unavailable = pymysql.err.OperationalError
 
     def initialise(self) -> None:
         install = find_program("mariadb-install-db", "mysql_install_db", package="mariadb-server")
-        self.run(
-            [install, "--no-defaults", f"--datadir={self.data}", "--skip-test-db"]
-            + ["--auth-root-authentication-method=normal", "--innodb-log-file-size=32M"]
-        )
+        options = ("--skip-test-db", "--auth-root-authentication-method=normal", "--innodb-log-file-size=32M")
+        self.run([install, "--no-defaults", f"--datadir={self.data}", *options])
         (self.folder / "init.sql").write_text(
             f"CREATE OR REPLACE USER {ADMIN}@'{HOST}' IDENTIFIED BY '{self.password}';\n"
             f"GRANT ALL ON *.* TO {ADMIN}@'{HOST}' WITH GRANT OPTION;\n"
@@ -57,8 +57,8 @@ class MariaDB(Server):
             *OPTIONS,
         ]
 
-    def connect(self, database: str | None = None) -> Any:
-        return pymysql.connect(
+    def connect(self, database: str | None = None) -> Connection:
+        connection = pymysql.connect(
             host=HOST,
             port=self.port,
             user=ADMIN,
@@ -67,6 +67,7 @@ class MariaDB(Server):
             autocommit=True,
             connect_timeout=5,
         )
+        return cast("Connection", connection)
 
     def create_database(self, name: str) -> None:
         self.execute(f"CREATE DATABASE `{name}`")
@@ -75,13 +76,35 @@ class MariaDB(Server):
         self.execute(f"DROP DATABASE IF EXISTS `{name}`")
 
     def copy_database(self, template: str, name: str) -> None:
-        raise NotImplementedError
+        self.create_database(name)
+        with closing(self.connect(name)) as connection, connection.cursor() as cursor:
+            cursor.execute("SET foreign_key_checks = 0, sql_mode = ''")
+            for statement in self._dump(cursor, template):
+                cursor.execute(statement)
+
+    def _dump(self, cursor: Cursor, source: str) -> Iterator[str]:
+        """The statements that make the tables, sequences, rows and triggers of `source` again."""
+
+        def fetch(statement: str) -> list[tuple[object, ...]]:
+            cursor.execute(statement)
+            return list(cursor.fetchall())
+
+        for table, kind in fetch(f"SHOW FULL TABLES FROM `{source}`"):
+            yield str(fetch(f"SHOW CREATE TABLE `{source}`.`{table}`")[0][1])
+            if kind == "SEQUENCE":
+                ((position, start),) = fetch(f"SELECT next_not_cached_value, start_value FROM `{source}`.`{table}`")
+                if position != start:
+                    yield f"ALTER SEQUENCE `{table}` RESTART {position}"
+            elif fetch(f"SELECT EXISTS (SELECT 1 FROM `{source}`.`{table}`)")[0][0]:
+                yield f"INSERT INTO `{table}` SELECT * FROM `{source}`.`{table}`"
+        for trigger, *_ in fetch(f"SHOW TRIGGERS FROM `{source}`"):
+            yield str(fetch(f"SHOW CREATE TRIGGER `{source}`.`{trigger}`")[0][2])
 
     def terminate_backends(self, database: str) -> int:
-        with contextlib.closing(self.connect()) as connection, connection.cursor() as cursor:
+        with closing(self.connect()) as connection, connection.cursor() as cursor:
             cursor.execute("SELECT id FROM information_schema.processlist WHERE db = %s", (database,))
             ids = [row[0] for row in cursor.fetchall()]
             for id_ in ids:
-                with contextlib.suppress(pymysql.err.OperationalError):  # gone in the meantime
-                    cursor.execute(f"KILL CONNECTION {int(id_)}")
+                with suppress(pymysql.err.OperationalError):  # gone in the meantime
+                    cursor.execute(f"KILL CONNECTION {id_}")
             return len(ids)

@@ -1,11 +1,12 @@
 """A PostgreSQL server."""
 
 import signal
-from typing import Any
+from contextlib import closing
+from typing import cast
 
 import psycopg
 
-from tests.servers.base import ADMIN, Server
+from tests.servers.base import ADMIN, Connection, Server
 from tests.servers.find import HOST, find_program
 
 OPTIONS = {
@@ -26,6 +27,7 @@ class PostgreSQL(Server):
     """A PostgreSQL server."""
 
     dialect = "postgresql"
+    sync_driver = "psycopg"
     users = ("postgres",)
     stop_signal = signal.SIGINT
     unavailable = psycopg.OperationalError
@@ -34,17 +36,15 @@ class PostgreSQL(Server):
         secret = self.folder / "secret"
         secret.write_text(self.password)
         initdb = find_program("initdb", package="postgresql")
-        self.run(
-            [initdb, "--no-sync", "--auth=password", f"--username={ADMIN}", f"--pwfile={secret}"]
-            + ["--encoding=UTF8", "--locale=C.UTF-8", f"--pgdata={self.data}"]
-        )
+        options = ("--no-sync", "--auth=password", "--encoding=UTF8", "--locale=C.UTF-8", f"--username={ADMIN}")
+        self.run([initdb, *options, f"--pwfile={secret}", f"--pgdata={self.data}"])
 
     def command(self) -> list[str]:
         options = [f"-c{name}={value}" for name, value in OPTIONS.items()]
         return [find_program("postgres", package="postgresql"), "-D", str(self.data), f"-p{self.port}", *options]
 
-    def connect(self, database: str | None = None) -> Any:
-        return psycopg.connect(
+    def connect(self, database: str | None = None) -> Connection:
+        connection = psycopg.connect(
             host=HOST,
             port=self.port,
             user=ADMIN,
@@ -53,6 +53,7 @@ class PostgreSQL(Server):
             autocommit=True,
             connect_timeout=5,
         )
+        return cast("Connection", connection)
 
     def create_database(self, name: str) -> None:
         self.copy_database("template0", name)
@@ -64,8 +65,6 @@ class PostgreSQL(Server):
         self.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
 
     def terminate_backends(self, database: str) -> int:
-        with self.connect() as connection:
-            cursor = connection.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (database,)
-            )
+        with closing(self.connect()) as connection, connection.cursor() as cursor:
+            cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (database,))
             return len(cursor.fetchall())

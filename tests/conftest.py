@@ -1,0 +1,117 @@
+"""Fixtures of all tests. One suite runs alike on each of `tests.databases.BACKENDS`."""
+
+import os
+from collections.abc import AsyncIterator, Iterator
+from inspect import iscoroutinefunction
+from typing import TYPE_CHECKING, cast
+
+import pytest
+from blockbuster import BlockBuster
+
+from asyncauth.settings import Settings
+from tests.blocking import no_blocking
+from tests.databases import BACKENDS, Database, Databases
+from tests.leaks import no_connection_left, no_task_left
+
+if TYPE_CHECKING:
+    from asyncauth import AuthManager
+
+SECRET = "a secret of the tests, long enough for HS512: 64 bytes, not one less"
+NAME = "asyncauth-tests"
+
+
+def pytest_configure() -> None:
+    """Let no setting of the machine reach the tests."""
+    for name in list(os.environ):
+        if name.startswith("ASYNCAUTH_") and not name.startswith("ASYNCAUTH_TEST_"):
+            del os.environ[name]
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> str:
+    """SQLAlchemy's asyncio extension knows asyncio only."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def full() -> bool:
+    """Whether to run with full numbers (`make test-all`) instead of those that fit into `make test`."""
+    return os.environ.get("ASYNCAUTH_TEST_ALL") == "1"
+
+
+@pytest.fixture(autouse=True)
+def blocking() -> Iterator[BlockBuster]:
+    """A blocking call on the event loop fails the test."""
+    with no_blocking() as detector:
+        yield detector
+
+
+@pytest.fixture
+async def _no_task_left() -> AsyncIterator[None]:
+    with no_task_left():
+        yield
+
+
+@pytest.fixture(autouse=True)
+def _nothing_left(request: pytest.FixtureRequest) -> Iterator[None]:
+    if iscoroutinefunction(cast("pytest.Function", request.node).obj):
+        request.getfixturevalue("_no_task_left")
+    with no_connection_left():
+        yield
+
+
+@pytest.fixture(scope="session")
+def databases() -> Iterator[Databases]:
+    """All databases of the run."""
+    made = Databases()
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    """Dialect and driver. A test for some of them only says `@pytest.mark.parametrize("backend", …, indirect=True)`."""
+    return cast("str", request.param)
+
+
+@pytest.fixture
+def database(databases: Databases, backend: str) -> Iterator[Database]:
+    """A database of this test's own, with all tables and no rows of users, roles or permissions."""
+    made = databases.migrated(backend)
+    yield made
+    made.host.drop_database(made.name)
+
+
+@pytest.fixture
+def database_url(database: Database) -> str:
+    """Where `database` is, for an async engine."""
+    return database.url
+
+
+@pytest.fixture
+def empty_database(databases: Databases, backend: str) -> Iterator[Database]:
+    """A database of this test's own without tables."""
+    made = databases.empty(backend)
+    yield made
+    made.host.drop_database(made.name)
+
+
+@pytest.fixture
+def empty_database_url(empty_database: Database) -> str:
+    """Where `empty_database` is, for an async engine."""
+    return empty_database.url
+
+
+@pytest.fixture
+def settings(database_url: str) -> Settings:
+    """Settings for `database`."""
+    return Settings(database_url=database_url, jwt_secret=SECRET, jwt_issuer=NAME, jwt_audience=NAME)
+
+
+@pytest.fixture
+async def auth(settings: Settings) -> "AsyncIterator[AuthManager]":
+    """A started manager on `database`."""
+    from asyncauth import AuthManager
+
+    async with AuthManager(settings) as manager:
+        yield manager

@@ -1,0 +1,94 @@
+"""Databases for the tests: each test gets one of its own, empty or a copy of a migrated template."""
+
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from sqlalchemy import create_engine, insert
+
+from asyncauth.db import tables
+from tests.servers import Host, MariaDB, PostgreSQL, Server, SQLite
+
+BACKENDS = ("sqlite+aiosqlite", "postgresql+asyncpg", "postgresql+psycopg", "mysql+aiomysql")
+"""What the one suite runs on: dialect and driver."""
+HOSTS: dict[str, Callable[[], Host]] = {"sqlite": SQLite, "postgresql": PostgreSQL, "mysql": MariaDB}
+
+
+@dataclass(frozen=True)
+class Database:
+    """A database of one test."""
+
+    host: Host
+    name: str
+    driver: str
+
+    @property
+    def url(self) -> str:
+        """For async engines."""
+        return self.host.url(self.name, self.driver)
+
+    @property
+    def sync_url(self) -> str:
+        """For sync engines."""
+        return self.host.url(self.name, self.host.sync_driver)
+
+    @property
+    def server(self) -> Server:
+        """Where the database lives, for tests that stop it or cut connections; SQLite has none."""
+        assert isinstance(self.host, Server), "SQLite has no server"
+        return self.host
+
+
+class Databases:
+    """All databases of a test run. Servers start when the first database is asked for."""
+
+    def __init__(self) -> None:
+        self._hosts: dict[str, Host] = {}
+        self._migrated: set[str] = set()
+        self._numbers = itertools.count(1)
+
+    def empty(self, backend: str) -> Database:
+        """A new database without tables."""
+        database = self._name(backend)
+        database.host.create_database(database.name)
+        return database
+
+    def migrated(self, backend: str) -> Database:
+        """A new database with all tables, as `asyncauth db upgrade` leaves them. Migrated once and then copied."""
+        database = self._name(backend)
+        template = Database(database.host, "template_migrated", database.driver)
+        if database.host.dialect not in self._migrated:
+            template.host.create_database(template.name)
+            migrate(template)
+            self._migrated.add(database.host.dialect)
+        database.host.copy_database(template.name, database.name)
+        return database
+
+    def host(self, dialect: str) -> Host:
+        """The server of a dialect, started if need be."""
+        if dialect not in self._hosts:
+            host = self._hosts[dialect] = HOSTS[dialect]()
+            if isinstance(host, Server):
+                host.start()
+        return self._hosts[dialect]
+
+    def close(self) -> None:
+        """End all servers and remove their data."""
+        for host in self._hosts.values():
+            host.close()
+        self._hosts.clear()
+
+    def _name(self, backend: str) -> Database:
+        dialect, driver = backend.split("+")
+        return Database(self.host(dialect), f"test_{next(self._numbers)}", driver)
+
+
+def migrate(database: Database) -> None:
+    """Make the tables."""
+    engine = create_engine(database.sync_url)
+    with engine.begin() as connection:
+        tables.fab.create_all(connection)
+        tables.own.create_all(connection)
+        names = [tables.POSITION, *tables.fab.tables]
+        connection.execute(insert(tables.stamps), [{"name": name, "position": 1} for name in names])
+    engine.dispose()
