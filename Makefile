@@ -1,0 +1,67 @@
+# make demo: watch it work.  make test: what CI runs.  Another Python: make PYTHON=python3.13 …
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip -q
+AIRFLOW := .cache/airflow
+export ASYNCAUTH_TEST_AIRFLOW := $(CURDIR)/$(AIRFLOW)/bin/python
+
+.PHONY: help demo serve test test-all lint types bench servers clean
+
+help:
+	@echo "make demo       see a server log in, allow, refuse and revoke (ends by itself)"
+	@echo "make serve      the same server, left running"
+	@echo "make test       everything CI runs; PARTS='lint unit' for some of it"
+	@echo "make test-all   the same with full numbers"
+	@echo "make lint types bench clean"
+
+demo: $(VENV)/demo.stamp
+	@$(BIN)/python -m examples.demo
+
+serve: $(VENV)/demo.stamp
+	@$(BIN)/python -m examples.demo --serve
+
+test: $(VENV)/dev.stamp $(AIRFLOW)/stamp servers
+	@$(BIN)/python tools/parts.py $(PARTS)
+
+test-all: $(VENV)/dev.stamp $(AIRFLOW)/stamp servers
+	@ASYNCAUTH_TEST_ALL=1 $(BIN)/python tools/parts.py $(PARTS)
+
+lint types: $(VENV)/dev.stamp
+	@$(BIN)/python tools/parts.py $@
+
+bench: $(VENV)/dev.stamp servers
+	@$(BIN)/python -m bench warm cold stampede
+
+servers:
+	@tools/servers.sh
+
+clean:
+	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# An environment is made anew only when what it is made from changed.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	|| { echo "asyncauth needs Python 3.11 or newer; say where it is: make PYTHON=python3.12 …" >&2; exit 1; }
+	@$(PYTHON) -m venv $(VENV) \
+	|| { echo "Python cannot make environments here: install its venv module (Debian: apt-get install python3-venv)" >&2; exit 1; }
+	@$(PIP) install -c constraints.txt --upgrade pip
+
+$(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing what the demo needs into $(VENV) …"
+	@$(PIP) install -c constraints.txt --build-constraint constraints.txt -e '.[sqlite,fastapi,cli]' --group examples
+	@touch $@
+
+$(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing everything into $(VENV) …"
+	@$(PIP) install -c constraints.txt --build-constraint constraints.txt -e '.[all]' --group dev
+	@touch $@ $(VENV)/demo.stamp
+
+$(AIRFLOW)/stamp: tools/airflow-requirements.txt tools/airflow-constraints.txt constraints.txt
+	@echo "installing the real Airflow into $(AIRFLOW), for the tests of databases that it made: some minutes …"
+	@rm -rf $(AIRFLOW)
+	@$(PYTHON) -m venv $(AIRFLOW)
+	@$(AIRFLOW)/bin/python -m pip -q install -c constraints.txt --upgrade pip
+	@$(AIRFLOW)/bin/python -m pip -q install -r tools/airflow-requirements.txt -c tools/airflow-constraints.txt
+	@touch $@

@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# See that PostgreSQL and MariaDB are installed for the tests, which start servers of their own; install them where we can.
+set -euo pipefail
+
+export PATH="$PATH:/usr/sbin:/usr/local/sbin:/usr/libexec"
+missing=()
+command -v postgres >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null ||
+    compgen -G '/usr/pgsql-*/bin/postgres' >/dev/null || missing+=(postgresql)
+command -v mariadbd >/dev/null || command -v mysqld >/dev/null || missing+=(mariadb-server)
+[ ${#missing[@]} -eq 0 ] && exit 0
+
+install="apt-get install -y --no-install-recommends ${missing[*]}"
+if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
+    echo "the tests need servers that are not installed: ${missing[*]}. On Debian or Ubuntu, as root: $install" >&2
+    exit 1
+fi
+echo "installing ${missing[*]} …"
+apt-get update -qq
+DEBIAN_FRONTEND=noninteractive $install >/dev/null
