@@ -2,10 +2,13 @@
 
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import URL
 from sqlalchemy.exc import StatementError
+
+from asyncauth.errors import AuthError, ConfigurationError
 
 MISSING_TABLES = "the database has no asyncauth tables: run asyncauth db upgrade"
 
@@ -91,6 +94,20 @@ def explain(error: BaseException, url: URL) -> str | None:
         if kind is not None:
             return kind.sentence.format(place=_place(url), user=url.username or "(none named)")
     return None
+
+
+@contextmanager
+def explained(url: URL) -> Iterator[None]:
+    """Turn errors of known kinds into a `ConfigurationError` with the sentence; others pass as they are."""
+    try:
+        yield
+    except AuthError:
+        raise
+    except Exception as error:
+        sentence = explain(error, url)
+        if sentence is None:
+            raise
+        raise ConfigurationError(sentence) from None
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

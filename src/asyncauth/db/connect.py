@@ -1,0 +1,68 @@
+"""One connection for a command: to a URL of an async or a sync driver, or from an engine."""
+
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import TypeVar
+
+import anyio
+import anyio.to_thread
+from sqlalchemy import URL, Connection, NullPool, create_engine
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from asyncauth.db.engine import make_engine
+from asyncauth.db.explain import explained
+from asyncauth.db.url import is_async, parse_url
+from asyncauth.errors import ConfigurationError
+
+T = TypeVar("T")
+CONNECT_SECONDS = 10
+
+
+async def with_connection(target: str | AsyncEngine, work: Callable[[Connection], T], *, create: bool) -> T:
+    """Run `work` with a new connection; a sync driver runs in a worker thread.
+
+    Args:
+        target: a URL, or an engine, which stays open.
+        work: commits what it wants to keep.
+        create: whether an SQLite file that does not exist may be made.
+
+    Raises:
+        ConfigurationError: the URL cannot be used, or the database refuses; the message says why.
+    """
+    if isinstance(target, AsyncEngine):
+        return await _with_engine(target, work)
+    url = await anyio.to_thread.run_sync(_parse, target, create)
+    if not is_async(url):
+        return await anyio.to_thread.run_sync(_with_sync_driver, url, work)
+    engine = make_engine(url.render_as_string(hide_password=False), pool_size=1, timeout_seconds=CONNECT_SECONDS)
+    try:
+        return await _with_engine(engine, work)
+    finally:
+        await engine.dispose()
+
+
+async def _with_engine(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
+    with explained(engine.url):
+        async with AsyncExitStack() as stack:
+            with anyio.fail_after(CONNECT_SECONDS):
+                connection = await stack.enter_async_context(engine.connect())
+            return await connection.run_sync(work)
+
+
+def _with_sync_driver(url: URL, work: Callable[[Connection], T]) -> T:
+    bounded = url.get_backend_name() == "sqlite" or "connect_timeout" in url.query
+    arguments = {} if bounded else {"connect_timeout": CONNECT_SECONDS}
+    with explained(url):
+        engine = create_engine(url, poolclass=NullPool, hide_parameters=True, connect_args=arguments)
+        with engine.connect() as connection:
+            return work(connection)
+
+
+def _parse(text: str, create: bool) -> URL:
+    url = parse_url(text, sync=True)
+    path = url.database or ""
+    is_file = url.get_backend_name() == "sqlite" and path and not path.startswith((":", "file:"))
+    if is_file and not create and not Path(path).exists():  # connecting would make an empty one
+        raise ConfigurationError(f"there is no SQLite file {path}: correct the path or run asyncauth db upgrade")
+    return url

@@ -1,0 +1,93 @@
+"""What `asyncauth db check` looks at."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, select
+
+from asyncauth.db.ids import find_wrong_sequences
+from asyncauth.db.state import State, look
+from asyncauth.db.tables import FAB_VERSION_TABLE, POSITION, ROLE_TABLES, USER_TABLES, airflow_revocations, fab, stamps
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at."""
+
+    ok: bool
+    what: str
+    """What was found, as one sentence."""
+    advice: str = ""
+    """What to do, if it is not right."""
+
+
+def find(connection: Connection, at: str | None, head: str | None) -> list[Finding]:
+    """Look at everything. `at` is the version of our tables, `head` the one that this asyncauth needs."""
+    state = look(connection)
+    return [
+        Finding(ok=True, what=f"the database answers: {connection.dialect.name} {_server(connection)}"),
+        *_version(at, head),
+        *_tables(state),
+        *(_own(connection, state) if at else ()),
+        *_sequences(connection, state),
+    ]
+
+
+def _server(connection: Connection) -> str:
+    return ".".join(str(part) for part in connection.dialect.server_version_info or ())
+
+
+def _version(at: str | None, head: str | None) -> Iterator[Finding]:
+    if at is None:
+        yield Finding(ok=False, what="there are no asyncauth tables", advice="run asyncauth db upgrade")
+    elif at == head:
+        yield Finding(ok=True, what=f"our tables are at version {at}, as they should be")
+    else:
+        advice = "run asyncauth db upgrade; if that knows no such version, install a newer asyncauth"
+        yield Finding(ok=False, what=f"our tables are at version {at}, not {head}", advice=advice)
+
+
+def _tables(state: State) -> Iterator[Finding]:
+    if state.empty:
+        yield Finding(ok=False, what="there are no ab_* tables", advice="run asyncauth db upgrade")
+    elif state.missing:
+        advice = "run airflow fab-db migrate" if state.fab_version else "restore them from a backup"
+        what = f"the ab_* tables are incomplete: {', '.join(state.missing)}"
+        yield Finding(ok=False, what=what, advice=advice)
+    else:
+        who = (
+            f"Airflow's FAB provider manages them ({FAB_VERSION_TABLE})"
+            if state.fab_version
+            else "no FAB provider does"
+        )
+        yield Finding(ok=True, what=f"the {len(fab.tables)} ab_* tables are complete; {who}")
+    if state.airflow_revocations:
+        what = f"tokens are revoked in {airflow_revocations.name} together with Airflow"
+    else:
+        what = "tokens are revoked in our own table only: Airflow's is not here"
+    yield Finding(ok=True, what=what)
+
+
+def _own(connection: Connection, state: State) -> Iterator[Finding]:
+    if state.own_missing:
+        what = f"our own tables are incomplete: {', '.join(state.own_missing)}"
+        yield Finding(ok=False, what=what, advice="restore them from a backup")
+        return
+    missing = {POSITION, *USER_TABLES, *ROLE_TABLES} - set(connection.execute(select(stamps.c.name)).scalars())
+    if missing:
+        what = f"{stamps.name} lacks the rows {', '.join(sorted(missing))}"
+        yield Finding(ok=False, what=what, advice="insert them with position 0")
+
+
+def _sequences(connection: Connection, state: State) -> Iterator[Finding]:
+    if state.missing:
+        return
+    wrong = find_wrong_sequences(connection)
+    for name, highest in wrong.items():
+        if highest is None:
+            yield Finding(ok=False, what=f"the sequence {name} is missing", advice=f"run CREATE SEQUENCE {name}")
+        else:
+            what = f"the sequence {name} would give ids that are in use"
+            yield Finding(ok=False, what=what, advice=f"run SELECT setval('{name}', {highest})")
+    if not wrong:
+        yield Finding(ok=True, what="new rows get ids that are free")

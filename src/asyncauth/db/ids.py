@@ -1,0 +1,77 @@
+"""The ids of new rows in `ab_*` tables: who draws them differs with the database and with who made the tables.
+
+| Database | made from FAB's models (new installations, ours) | made by FAB's first migration (older Airflow) |
+|---|---|---|
+| PostgreSQL | sequence `<table>_id_seq`, no default | SERIAL, its sequence called the same |
+| MariaDB | sequence `<table>_id_seq`, no default | AUTO_INCREMENT, no sequence |
+| MySQL | AUTO_INCREMENT | AUTO_INCREMENT |
+| SQLite | rowid | rowid |
+"""
+
+from typing import Any, cast
+
+from sqlalchemy import Boolean, Connection, Integer, Table, column, func, insert, inspect, select, table, text
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from asyncauth.db.tables import fab
+
+_COLUMNS = table("columns", column("table_name"), column("table_schema"), column("extra"), schema="information_schema")
+_NUMBERED = "asyncauth.numbered"
+
+
+async def insert_row(connection: AsyncConnection, into: Table, **values: Any) -> int:
+    """Insert one row into one of FAB's tables and return its id, drawn in the way this database expects.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: the row contradicts a constraint.
+    """
+    if into.name in await connection.run_sync(find_numbered):
+        values["id"] = text("DEFAULT")
+    result = await connection.execute(insert(into).values(values))
+    return cast("tuple[int]", result.inserted_primary_key)[0]
+
+
+def find_numbered(connection: Connection) -> frozenset[str]:
+    """FAB's tables that number their rows themselves although SQLAlchemy, seeing MariaDB, would ask a sequence."""
+    if connection.dialect.name not in {"mysql", "mariadb"} or not connection.dialect.supports_sequences:
+        return frozenset()
+    if _NUMBERED not in connection.info:  # which lives as long as the connection to the server
+        extra, name, schema = _COLUMNS.c.extra, _COLUMNS.c.table_name, _COLUMNS.c.table_schema
+        query = select(name).where(
+            extra.contains("auto_increment"), name.in_(list(fab.tables)), schema == func.database()
+        )
+        connection.info[_NUMBERED] = frozenset(connection.execute(query).scalars())
+    numbered: frozenset[str] = connection.info[_NUMBERED]
+    return numbered
+
+
+def find_wrong_sequences(connection: Connection) -> dict[str, int | None]:
+    """Sequences that inserts ask and that would fail them: None if it is not there, else the id it has to be behind.
+
+    A sequence falls behind when rows are copied into a database with their ids.
+    """
+    if not connection.dialect.supports_sequences or connection.dialect.name == "sqlite":
+        return {}
+    there = set(inspect(connection).get_sequence_names())
+    wrong: dict[str, int | None] = {}
+    for into in fab.tables.values():
+        sequence = f"{into.name}_id_seq"
+        if into.name in find_numbered(connection):
+            continue
+        if sequence not in there:
+            wrong[sequence] = None
+            continue
+        highest = connection.execute(select(func.max(into.c.id))).scalar_one() or 0
+        if _next(connection, sequence) <= highest:
+            wrong[sequence] = highest
+    return wrong
+
+
+def _next(connection: Connection, sequence: str) -> int:
+    state = table(
+        sequence, column("last_value", Integer), column("is_called", Boolean), column("next_not_cached_value", Integer)
+    )
+    if connection.dialect.name == "postgresql":
+        last, called = connection.execute(select(state.c.last_value, state.c.is_called)).one()
+        return int(last + called)
+    return int(connection.execute(select(state.c.next_not_cached_value)).scalar_one())

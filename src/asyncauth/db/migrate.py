@@ -1,0 +1,99 @@
+"""Making and upgrading the tables: `upgrade`, `current`, `check`, and `sql` for those who run it by hand."""
+
+import threading
+from io import StringIO
+from typing import Any
+
+import anyio
+import anyio.to_thread
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import RevisionStep
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from asyncauth.db.connect import with_connection
+from asyncauth.db.findings import Finding, find
+from asyncauth.db.scripts import OPTIONS, load_scripts, prepared, version
+from asyncauth.db.url import parse_url
+from asyncauth.errors import ConfigurationError
+
+_alembic = threading.Lock()  # Alembic's `op` is one for the whole process
+
+
+async def upgrade(target: str | AsyncEngine) -> None:
+    """Bring the tables of a database to this version; once, however many processes ask for it at the same time.
+
+    Args:
+        target: a URL, of an async or a sync driver, or an engine, which stays open.
+
+    Raises:
+        ConfigurationError: it cannot be done; one sentence says what to do.
+    """
+    scripts = await anyio.to_thread.run_sync(load_scripts)
+
+    def work(connection: Connection) -> None:
+        if version(connection) == scripts.get_current_head():
+            return
+        connection.rollback()
+        with _to_head(scripts) as context, prepared(connection) as options:
+            context.configure(connection=connection, **options)
+            context.run_migrations()
+
+    while not _alembic.acquire(blocking=False):  # noqa: ASYNC110 - held in another thread or loop, perhaps
+        await anyio.sleep(0.02)
+    try:
+        await with_connection(target, work, create=True)
+    finally:
+        _alembic.release()
+
+
+async def current(target: str | AsyncEngine) -> str | None:
+    """The version of our tables in a database; None if there are none.
+
+    Raises:
+        ConfigurationError: the database cannot be asked.
+    """
+    return await with_connection(target, version, create=False)
+
+
+async def check(target: str | AsyncEngine) -> list[Finding]:
+    """What is right and what is wrong with the tables of a database. That it cannot be reached is a finding as well.
+
+    Raises:
+        ConfigurationError: the URL cannot be used.
+    """
+    head = (await anyio.to_thread.run_sync(load_scripts)).get_current_head()
+    if isinstance(target, str):
+        parse_url(target, sync=True)
+    try:
+        return await with_connection(
+            target, lambda connection: find(connection, version(connection), head), create=False
+        )
+    except ConfigurationError as error:
+        return [Finding(ok=False, what=str(error))]
+
+
+def sql(url: str, *, adopted: bool = False) -> str:
+    """The statements that upgrade an empty database or, `adopted`, one that Airflow's FAB provider made.
+
+    For those who run them by hand. Does not connect; so a MariaDB server has to be called `mariadb` in the URL.
+
+    Raises:
+        ConfigurationError: the URL cannot be used.
+    """
+    place = parse_url(url, sync=True)
+    output = StringIO()
+    with _alembic, _to_head(load_scripts(), as_sql=True) as context:
+        context.configure(url=place, output_buffer=output, literal_binds=True, adopted=adopted, **OPTIONS)
+        with context.begin_transaction():
+            context.run_migrations()
+    return output.getvalue()
+
+
+def _to_head(scripts: ScriptDirectory, *, as_sql: bool = False) -> EnvironmentContext:
+    def steps(at: Any, _: object) -> list[RevisionStep]:
+        return scripts._upgrade_revs("head", at)
+
+    return EnvironmentContext(Config(), scripts, fn=steps, as_sql=as_sql)

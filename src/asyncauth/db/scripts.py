@@ -1,0 +1,53 @@
+"""Our migrations: where they lie, and how Alembic runs them. `migrations/env.py` uses the same."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection
+
+import asyncauth
+from asyncauth.db.lock import upgrade_lock
+from asyncauth.db.state import look, refuse_incomplete
+from asyncauth.db.tables import own
+
+VERSION_TABLE = "asyncauth_alembic_version"
+_PACKAGE = Path(asyncauth.__file__).parent
+
+
+def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
+    return kind != "table" or name in own.tables
+
+
+OPTIONS: dict[str, Any] = {"version_table": VERSION_TABLE, "target_metadata": own, "include_name": _is_ours}
+"""For Alembic's `configure`."""
+
+
+def load_scripts() -> ScriptDirectory:
+    """The migrations: in the wheel inside the package, in a checkout at its top. Reads files."""
+    places = (_PACKAGE / "migrations", _PACKAGE.parents[1] / "migrations")
+    folder = next(place for place in places if (place / "versions").is_dir())
+    scripts = ScriptDirectory(str(folder))
+    scripts.get_heads()  # reads them now, not later on an event loop
+    return scripts
+
+
+def version(connection: Connection) -> str | None:
+    """The version of our tables; None if there are none."""
+    return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
+
+
+@contextmanager
+def prepared(connection: Connection) -> Iterator[dict[str, Any]]:
+    """Hold the lock and give the options for Alembic's `configure`; commits at the end.
+
+    Raises:
+        ConfigurationError: the database holds an incomplete FAB schema.
+    """
+    with upgrade_lock(connection):
+        if version(connection) is None:
+            refuse_incomplete(look(connection))
+        yield {**OPTIONS, "transactional_ddl": connection.dialect.name not in {"mysql", "mariadb"}}

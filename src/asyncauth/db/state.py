@@ -1,0 +1,70 @@
+"""What stands in a database: nothing, FAB's tables, ours, or something half done."""
+
+from dataclasses import dataclass
+
+from sqlalchemy import Connection, inspect, select
+
+from asyncauth.db.tables import FAB_VERSION_TABLE, airflow_revocations, fab, own, stamps
+from asyncauth.errors import ConfigurationError
+
+CREATING = "creating"
+"""Row of `asyncauth_stamp` while we make the `ab_*` tables: MariaDB and MySQL commit each of them by itself, and a
+process that died in between must not be taken for an old FAB."""
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """What of the tables in `asyncauth.db.tables` a database holds."""
+
+    missing: tuple[str, ...]
+    """Tables, and columns as `table.column`, of FAB's that are not there."""
+    empty: bool
+    """Whether no table of FAB's is there."""
+    creating: bool
+    """Whether an upgrade of ours was cut off while it made them."""
+    own_missing: tuple[str, ...]
+    """The same as `missing` for our tables."""
+    fab_version: bool
+    """Whether FAB's version table stands there: the provider manages the `ab_*` tables."""
+    airflow_revocations: bool
+    """Whether Airflow's table of revoked tokens stands there."""
+
+
+def look(connection: Connection) -> State:
+    """Read the catalogue of the database."""
+    inspector = inspect(connection)
+    names = set(inspector.get_table_names())
+    known = [name for name in (*fab.tables, *own.tables) if name in names]
+    found = inspector.get_multi_columns(filter_names=known) if known else {}
+    columns = {table: {column["name"] for column in rows} for (_, table), rows in found.items()}
+
+    def missing(tables: dict[str, set[str]]) -> tuple[str, ...]:
+        absent = [name for name in tables if name not in columns]
+        lacking = [f"{name}.{c}" for name in tables if name in columns for c in sorted(tables[name] - columns[name])]
+        return (*absent, *lacking)
+
+    return State(
+        missing=missing({name: set(table.c.keys()) for name, table in fab.tables.items()}),
+        empty=not names & set(fab.tables),
+        creating=stamps.name in columns and _marked(connection),
+        own_missing=missing({name: set(table.c.keys()) for name, table in own.tables.items()}),
+        fab_version=FAB_VERSION_TABLE in names,
+        airflow_revocations=airflow_revocations.name in names,
+    )
+
+
+def _marked(connection: Connection) -> bool:
+    return connection.execute(select(stamps.c.name).where(stamps.c.name == CREATING)).first() is not None
+
+
+def refuse_incomplete(state: State) -> None:
+    """Refuse what we can neither adopt nor have left behind.
+
+    Raises:
+        ConfigurationError: some of FAB's tables or columns are there and others are not.
+    """
+    if state.missing and not state.empty and not state.creating:
+        raise ConfigurationError(
+            f"the database holds FAB tables of an older Airflow (missing: {', '.join(state.missing)}): "
+            "run airflow fab-db migrate (airflow db migrate before Airflow 3) and then asyncauth db upgrade"
+        )
