@@ -1,0 +1,81 @@
+"""The async LRU cache. Each value carries the position it was read at and its own deadline, and those decide.
+
+async-lru joins the loads in flight and nothing more. As the store it would keep a finished Task per entry (131 to
+203 MB for 100,000 users), expire by a loop timer that a busy loop delays (a value was served at 6 times its age), and
+let an old load that fails evict the entry of a newer one.
+"""
+
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from async_lru import alru_cache
+
+V = TypeVar("V")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry(Generic[V]):
+    """A value, the position of the snapshot it was read in, and when it becomes too old whatever happens (a time on
+    the clock that runs through suspension)."""
+
+    value: V
+    position: int
+    deadline: float
+
+
+class Cache(Generic[V]):
+    """Values by id, least recently used first. `get` and `put` are for the loop's thread; `peek` is right in any."""
+
+    def __init__(self, size: int) -> None:
+        self._entries: OrderedDict[int, Entry[V]] = OrderedDict()
+        self._size = size
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def get(self, key: int, elapsed: float) -> Entry[V] | None:
+        """The entry for `key` if it is not too old at the time `elapsed`; it becomes the most recently used."""
+        entry = self._entries.get(key)
+        if entry is None or entry.deadline <= elapsed:
+            return None
+        self._entries.move_to_end(key)
+        return entry
+
+    def peek(self, key: int, elapsed: float) -> Entry[V] | None:
+        """The same, leaving the order of use alone."""
+        entry = self._entries.get(key)
+        return entry if entry is not None and entry.deadline > elapsed else None
+
+    def put(self, key: int, entry: Entry[V]) -> None:
+        """Store an entry unless one from a newer snapshot is there: loads do not end in the order they began."""
+        current = self._entries.get(key)
+        if current is not None and current.position > entry.position:
+            return
+        self._entries[key] = entry
+        self._entries.move_to_end(key)
+        if len(self._entries) > self._size:
+            self._entries.popitem(last=False)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._entries = OrderedDict()
+
+
+class Flights(Generic[V]):
+    """Loads in flight: whoever asks for the same key meanwhile gets the same result, value or error."""
+
+    def __init__(self, load: Callable[..., Awaitable[V]]) -> None:
+        self._load = load
+        self._join = alru_cache(maxsize=None)(self._fly)
+
+    async def join(self, *key: int) -> V:
+        """Wait for the load of `key`, begun by somebody else or now."""
+        return await self._join(*key)
+
+    async def _fly(self, *key: int) -> V:
+        try:
+            return await self._load(*key)
+        finally:
+            self._join.cache_invalidate(*key)

@@ -1,0 +1,146 @@
+"""The one way to the database: short sessions, each in one snapshot or one transaction, each with a deadline."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
+
+from asyncauth.db.explain import explain
+from asyncauth.db.url import parse_url
+from asyncauth.errors import DatabaseUnavailableError
+
+T = TypeVar("T")
+
+
+def make_engine(url: str, *, pool_size: int, timeout_seconds: float) -> AsyncEngine:
+    """An engine that connects with our settings. Does not connect yet.
+
+    Raises:
+        ConfigurationError: the URL cannot be used; the message says why.
+    """
+    parsed = parse_url(url)
+    # aiosqlite writes statements with their parameters, password hashes among them, to its log at DEBUG.
+    logging.getLogger("aiosqlite").setLevel(logging.INFO)
+    mysql = parsed.get_backend_name() in {"mysql", "mariadb"}
+    in_memory = parsed.get_backend_name() == "sqlite" and parsed.database in {None, "", ":memory:"}
+    options: dict[str, Any] = {}
+    if mysql:  # elsewhere it is chosen per session, without a round trip
+        options["isolation_level"] = "REPEATABLE READ"
+    engine = create_async_engine(
+        parsed,
+        hide_parameters=True,
+        # One kind of pool everywhere: two transactions at once must not share a connection, in memory either.
+        poolclass=AsyncAdaptedQueuePool,
+        pool_size=1 if in_memory else pool_size,
+        max_overflow=0,
+        pool_timeout=timeout_seconds,
+        pool_recycle=1800,
+        connect_args=_connect_args(parsed.get_driver_name(), timeout_seconds),
+        **options,
+    )
+    event.listen(engine.sync_engine, "connect", _prepare_mysql if mysql else _prepare)
+    return engine
+
+
+def _connect_args(driver: str, timeout_seconds: float) -> dict[str, Any]:
+    match driver:
+        case "psycopg":
+            return {"connect_timeout": max(1, round(timeout_seconds))}
+        case "aiomysql":
+            return {"connect_timeout": timeout_seconds}
+        case _:  # asyncpg: to connect; aiosqlite: to wait for another writer
+            return {"timeout": timeout_seconds}
+
+
+def _prepare_mysql(connection: Any, _: object) -> None:
+    cursor = connection.cursor()
+    # TIMESTAMP columns are read and written in the time zone of the connection; the second is the most it may be,
+    # because a longer aggregate is cut with a warning only.
+    cursor.execute("SET time_zone = '+00:00', group_concat_max_len = 4294967295")
+    cursor.close()
+
+
+def _prepare(connection: Any, _: object) -> None:
+    if hasattr(connection.driver_connection, "execute_fetchall"):  # aiosqlite
+        cursor = connection.cursor()
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+
+class Database:
+    """Reads and writes with a deadline, errors of the driver turned into ours.
+
+    Args:
+        engine: made by `make_engine` or by the application.
+        timeout_seconds: deadline of each read and write as a whole, the wait for a connection included.
+    """
+
+    def __init__(self, engine: AsyncEngine, *, timeout_seconds: float) -> None:
+        self.engine = engine
+        self.dialect = engine.dialect.name
+        self._timeout_seconds = timeout_seconds
+        self._snapshots = engine if self.dialect == "sqlite" else engine.execution_options(**_snapshot(self.dialect))
+
+    async def read(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+        """Run `work` in one snapshot: all its statements see the same committed state. It must be safe to run twice:
+        after a lost connection it is retried once on a new one.
+
+        Raises:
+            DatabaseUnavailableError: no answer within the deadline, or an error twice.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_seconds):
+                try:
+                    return await self._read_once(work)
+                except (DBAPIError, OSError) as error:
+                    if isinstance(error, TimeoutError):
+                        raise
+                    return await self._read_once(work)
+        except (SQLAlchemyError, OSError) as error:  # a TimeoutError is an OSError
+            raise self._unavailable(error) from None
+
+    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+        """Run `work` in one transaction and commit it. Never retried.
+
+        Raises:
+            DatabaseUnavailableError: nothing was written, unless the commit itself was cut off: then nobody knows.
+        """
+        try:
+            async with asyncio.timeout(self._timeout_seconds), self.engine.connect() as connection:
+                if self.dialect == "sqlite":
+                    # A transaction that starts as a reader and then writes fails at once if another one wrote.
+                    await connection.exec_driver_sql("BEGIN IMMEDIATE")
+                result = await work(connection)
+                await connection.commit()
+                return result
+        except (SQLAlchemyError, OSError) as error:
+            raise self._unavailable(error) from None
+
+    async def _read_once(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+        async with AsyncSession(self._snapshots, expire_on_commit=False, autoflush=False) as session:
+            if self.dialect == "sqlite":
+                # The driver sends no BEGIN before a SELECT: two of them would see two states.
+                await (await session.connection()).exec_driver_sql("BEGIN")
+            return await work(session)
+
+    def _unavailable(self, error: Exception) -> DatabaseUnavailableError:
+        if isinstance(error, TimeoutError):
+            return DatabaseUnavailableError(f"the database gave no answer within {self._timeout_seconds:g} s")
+        # Never the driver's own words: they quote values.
+        cause = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+        kind = type(cause).__name__
+        state = getattr(cause, "sqlstate", None)
+        sentence = explain(error, self.engine.url) or "the database refused a statement"
+        return DatabaseUnavailableError(f"{sentence} ({kind}{f' {state}' if state else ''})")
+
+
+def _snapshot(dialect: str) -> dict[str, Any]:
+    options: dict[str, Any] = {"isolation_level": "REPEATABLE READ"}
+    if dialect == "postgresql":
+        options["postgresql_readonly"] = True
+    return options
