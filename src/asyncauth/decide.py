@@ -20,11 +20,7 @@ def filter_allowed(user: User, action: str, resources: Iterable[str]) -> list[st
     if not user.active:
         return []
     held = [role.keys for role in user.roles]
-    return [
-        resource
-        for resource in resources
-        if any(permission_key(action, resource) in keys for keys in held)
-    ]
+    return [resource for resource in resources if any(permission_key(action, resource) in keys for keys in held)]
 
 
 def allowed_resources(user: User, action: str, prefix: str = "") -> frozenset[str]:

@@ -1,4 +1,4 @@
-"""The tables: FAB's `ab_*`, which we share with Airflow, and our own `asyncauth_*`. No other file names an `ab_*` table.
+"""The tables: FAB's `ab_*`, shared with Airflow, and our own `asyncauth_*`. No other file names an `ab_*` table.
 
 The shapes of the `ab_*` tables are a contract with the FAB provider 3.10.2, not ours to evolve; a test compares them
 with what the provider itself makes. The words differ: FAB's `ab_permission` is an action here, its `ab_view_menu` a
@@ -164,7 +164,7 @@ class Exact(TypeDecorator[str]):
     def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
         return value.encode() if value is not None and dialect.name in {"mysql", "mariadb"} else value
 
-    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:
+    def process_result_value(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
         return value.decode() if isinstance(value, bytes) else value
 
 
