@@ -3,18 +3,15 @@
 import os
 from collections.abc import AsyncIterator, Iterator
 from inspect import iscoroutinefunction
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import pytest
 from blockbuster import BlockBuster
 
-from asyncauth.settings import Settings
+from asyncauth import AuthManager, Settings
 from tests.blocking import no_blocking
 from tests.databases import BACKENDS, Database, Databases
 from tests.leaks import no_connection_left, no_task_left
-
-if TYPE_CHECKING:
-    from asyncauth import AuthManager
 
 SECRET = "a secret of the tests, long enough for HS512: 64 bytes, not one less"
 NAME = "asyncauth-tests"
@@ -109,9 +106,7 @@ def settings(database_url: str) -> Settings:
 
 
 @pytest.fixture
-async def auth(settings: Settings) -> "AsyncIterator[AuthManager]":
+async def auth(settings: Settings) -> AsyncIterator[AuthManager]:
     """A started manager on `database`."""
-    from asyncauth import AuthManager
-
     async with AuthManager(settings) as manager:
         yield manager

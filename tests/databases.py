@@ -1,12 +1,11 @@
 """Databases for the tests: each test gets one of its own, empty or a copy of a migrated template."""
 
+import asyncio
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from sqlalchemy import create_engine, insert
-
-from asyncauth.db import tables
+from asyncauth.db.migrate import upgrade
 from tests.servers import Host, MariaDB, PostgreSQL, Server, SQLite
 
 BACKENDS = ("sqlite+aiosqlite", "postgresql+asyncpg", "postgresql+psycopg", "mysql+aiomysql")
@@ -59,7 +58,7 @@ class Databases:
         template = Database(database.host, "template_migrated", database.driver)
         if database.host.dialect not in self._migrated:
             template.host.create_database(template.name)
-            migrate(template)
+            asyncio.run(upgrade(template.url))
             self._migrated.add(database.host.dialect)
         database.host.copy_database(template.name, database.name)
         return database
@@ -81,14 +80,3 @@ class Databases:
     def _name(self, backend: str) -> Database:
         dialect, driver = backend.split("+")
         return Database(self.host(dialect), f"test_{next(self._numbers)}", driver)
-
-
-def migrate(database: Database) -> None:
-    """Make the tables."""
-    engine = create_engine(database.sync_url)
-    with engine.begin() as connection:
-        tables.fab.create_all(connection)
-        tables.own.create_all(connection)
-        names = [tables.POSITION, *tables.fab.tables]
-        connection.execute(insert(tables.stamps), [{"name": name, "position": 1} for name in names])
-    engine.dispose()
