@@ -6,13 +6,13 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from sqlalchemy import event
-from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from asyncauth.db.explain import explain
 from asyncauth.db.url import parse_url
-from asyncauth.errors import DatabaseUnavailableError
+from asyncauth.errors import DatabaseUnavailableError, TakenError
 
 T = TypeVar("T")
 
@@ -108,6 +108,7 @@ class Database:
         """Run `work` in one transaction and commit it. Never retried.
 
         Raises:
+            TakenError: a unique constraint refused it; nothing was written.
             DatabaseUnavailableError: nothing was written, unless the commit itself was cut off: then nobody knows.
         """
         try:
@@ -118,6 +119,8 @@ class Database:
                 result = await work(connection)
                 await connection.commit()
                 return result
+        except IntegrityError:
+            raise TakenError("the database holds one already that it takes for the same") from None
         except (SQLAlchemyError, OSError) as error:
             raise self._unavailable(error) from None
 
