@@ -63,7 +63,7 @@ async def create_auth_manager(
     origin = (cls, settings if settings is not None else Settings(), engine)
     slot = _slots.get()
     async with slot.lock:
-        if slot.manager is not None and slot.origin == origin:
+        if slot.manager is not None and slot.manager.started and slot.origin == origin:
             return slot.manager
         await _close(slot)
         manager = cls(origin[1], engine=engine)
@@ -79,7 +79,7 @@ def get_auth_manager() -> AuthManager:
         ClosedError: `create_auth_manager` has not finished on this loop (503).
     """
     manager = _slots.get().manager
-    if manager is None:
+    if manager is None or not manager.started:
         raise ClosedError("no auth manager on this event loop: await create_auth_manager(settings) first")
     return manager
 

@@ -166,6 +166,11 @@ class AuthManager:
             verifier=_verifier(key, settings),
         )
 
+    @property
+    def started(self) -> bool:
+        """Whether it has been started and not closed since."""
+        return self._running is not None
+
     def unready(self) -> str | None:
         """Why requests cannot be answered just now, in words; None: they can."""
         running = self._running
