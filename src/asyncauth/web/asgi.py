@@ -1,0 +1,121 @@
+"""For any ASGI app: a middleware that authenticates everything it is not told to leave alone, and health routes."""
+
+from collections.abc import Callable, Collection
+
+from asyncauth.errors import AuthError, ClosedError
+from asyncauth.manager import AuthManager
+from asyncauth.web.cookies import CookiePolicy
+from asyncauth.web.gate import Gate, GateMiddleware, gate_of
+from asyncauth.web.http import (
+    Answer,
+    ASGIApp,
+    Message,
+    Receive,
+    Scope,
+    Send,
+    json_answer,
+    refusal,
+    respond,
+    route_path,
+)
+
+Requires = Callable[[Scope], tuple[str, str] | None]
+"""From the scope of a request to (action, resource); None: any authenticated user."""
+HEALTH_PATHS = ("/live", "/ready")
+
+
+class AuthMiddleware:
+    """Pure ASGI middleware for http and websocket; lifespan passes through.
+
+    `auth`: None for the process-wide manager, looked up at each request. `requires`: which permission a request needs.
+    `public`: paths for which no credentials are looked at; one that ends in `/` means everything below it.
+    `cookie`: turns cookies on. The user stands in `scope["user"]` and `scope["state"]["user"]`.
+
+    AuthErrors of the app inside become responses, too. CORS middleware belongs around this one: a preflight request
+    carries no credentials.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        auth: AuthManager | None = None,
+        *,
+        requires: Requires | None = None,
+        public: Collection[str] = (),
+        cookie: CookiePolicy | None = None,
+    ) -> None:
+        self.app = app
+        self.requires = requires
+        self._entry = GateMiddleware(self._guarded, Gate(auth, cookie, tuple(public)))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        if scope["type"] == "http":
+            await _answering(self._entry, scope, receive, send)
+        elif scope["type"] == "websocket":
+            await self._entry(scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+    async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
+        gate = gate_of(scope)
+        if not gate.is_public(scope):
+            user = await gate.get_user(scope)
+            needed = self.requires(scope) if self.requires else None
+            if needed:
+                gate.require(scope, user, *needed)
+            scope["user"] = user
+            scope.setdefault("state", {})["user"] = user
+        await self.app(scope, receive, send)
+
+
+async def _answering(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
+    started = False
+
+    async def noting(message: Message) -> None:
+        nonlocal started
+        started = True
+        await send(message)
+
+    try:
+        await app(scope, receive, noting)
+    except AuthError as error:
+        if started:
+            raise
+        await respond(send, refusal(error))
+
+
+class HealthApp:
+    """See `health_app`."""
+
+    def __init__(self, auth: AuthManager | None = None) -> None:
+        self.gate = Gate(auth)
+
+    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
+        """ASGI, for http alone."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000, "reason": ""})
+        elif scope["type"] == "http":
+            await respond(send, self._answer(route_path(scope), scope["method"]))
+        else:
+            raise NotImplementedError(f"no {scope['type']} here")  # servers take this for "has no lifespan"
+
+    def _answer(self, path: str, method: str) -> Answer:
+        if path not in HEALTH_PATHS:
+            return json_answer(404, "not found")
+        if method not in ("GET", "HEAD"):
+            return json_answer(405, "method not allowed", {"Allow": "GET, HEAD"})
+        reason = self._unready() if path == "/ready" else None
+        return json_answer(200, "ok") if reason is None else json_answer(503, reason, {"Retry-After": "1"})
+
+    def _unready(self) -> str | None:
+        try:
+            return self.gate.manager.unready()
+        except ClosedError as error:
+            return str(error)
+
+
+def health_app(auth: AuthManager | None = None) -> HealthApp:
+    """An ASGI app for load balancers and orchestrators; asks for no credentials. `/live`: the process answers, 200.
+    `/ready`: 200 if requests can be answered, else 503 with the reason."""
+    return HealthApp(auth)

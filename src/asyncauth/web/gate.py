@@ -1,0 +1,148 @@
+"""Who is it, and may they? The two questions that every adapter asks, and the middleware that leaves them a way to."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from asyncauth.bootstrap import get_auth_manager
+from asyncauth.errors import ConfigurationError, CredentialsMissingError, ForbiddenError
+from asyncauth.manager import AuthManager
+from asyncauth.model import User
+from asyncauth.web.cookies import CookiePolicy
+from asyncauth.web.http import ASGIApp, Receive, Scope, ScopeView, Send, find_bearer_token, route_path
+from asyncauth.web.websocket import Needs, find_watch, watch
+
+_GATE = "asyncauth.gate"
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What an app was set up with."""
+
+    auth: AuthManager | None = None
+    """None: the process-wide manager, looked up at each request."""
+    cookie: CookiePolicy | None = None
+    """None: cookies are off."""
+    public: tuple[str, ...] = ()
+    """Paths for which no credentials are looked at; one that ends in `/` means all that is below it."""
+
+    @property
+    def manager(self) -> AuthManager:
+        """The manager to ask now."""
+        return get_auth_manager() if self.auth is None else self.auth
+
+    def is_public(self, scope: ScopeView) -> bool:
+        """Whether the path is public. A path that climbs (`..`) is below nothing."""
+        path = route_path(scope)
+        climbs = ".." in path.split("/")
+        below = (entry for entry in self.public if entry.endswith("/") and not climbs)
+        return path in self.public or any(path.startswith(entry) for entry in below)
+
+    def find_token(self, scope: ScopeView) -> str | None:
+        """The token that came; None if none did. A present Authorization header decides alone.
+
+        Raises:
+            CredentialsMissingError, MalformedTokenError: the Authorization header or the cookie is not usable.
+            CrossOriginError: the cookie came from somebody else's page.
+        """
+        token = find_bearer_token(scope)
+        if token is None and self.cookie is not None:
+            token = self.cookie.find_token(scope)
+        return token
+
+    def get_token(self, scope: ScopeView) -> str:
+        """As `find_token`, but refuses when none came.
+
+        Raises:
+            CredentialsMissingError, AuthError: see there.
+        """
+        token = self.find_token(scope)
+        if token is None:
+            raise CredentialsMissingError
+        return token
+
+    async def find_user(self, scope: ScopeView) -> User | None:
+        """Who sends this request or opens this websocket; None if no credentials came.
+
+        Raises:
+            AuthError: what came is refused (401, 403), or cannot be judged just now (503).
+        """
+        token = self.find_token(scope)
+        if token is None:
+            return None
+        user = await self.admit(token)
+        if open_watch := find_watch(scope):
+            open_watch.hold(partial(self.admit, token))
+        return user
+
+    async def get_user(self, scope: ScopeView) -> User:
+        """As `find_user`, but refuses when no credentials came.
+
+        Raises:
+            CredentialsMissingError, AuthError: see there.
+        """
+        user = await self.find_user(scope)
+        if user is None:
+            raise CredentialsMissingError
+        return user
+
+    def require(self, scope: ScopeView, user: User, action: str, resource: str) -> None:
+        """Refuse a user without this permission; an open websocket needs it from here on.
+
+        Raises:
+            ForbiddenError: with the reason of the decision.
+        """
+        self._demand(user, ((action, resource),))
+        if open_watch := find_watch(scope):
+            open_watch.need(action, resource)
+
+    async def admit(self, token: str, needs: Needs = ()) -> User:
+        """Token in, user out, every needed permission held; from memory, unless the user has been evicted.
+
+        Raises:
+            AuthError: not admitted.
+        """
+        manager = self.manager
+        user = manager.find_user_from_token(token)
+        if user is None:
+            user = await manager.get_user_from_token(token)
+        self._demand(user, needs)
+        return user
+
+    def _demand(self, user: User, needs: Sequence[tuple[str, str]]) -> None:
+        for action, resource in needs:
+            decision = self.manager.decide(user, action, resource)
+            if not decision:
+                raise ForbiddenError(decision.reason)
+
+
+class GateMiddleware:
+    """Pure ASGI: makes the gate known to what stands inside, and watches open websockets. Refuses nothing itself."""
+
+    def __init__(self, app: ASGIApp, gate: Gate) -> None:
+        self.app, self.gate = app, gate
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """ASGI."""
+        scope[_GATE] = self.gate
+        if scope["type"] == "websocket":
+            await watch(self.app, scope, receive, send)
+        else:
+            await self.app(scope, receive, send)
+
+
+def gate_of(scope: ScopeView) -> Gate:
+    """The gate of this connection.
+
+    Raises:
+        ConfigurationError: the app was never set up.
+    """
+    gate: Gate | None = scope.get(_GATE)
+    if gate is None:
+        raise ConfigurationError("asyncauth is not installed in this app: see the module of your framework")
+    return gate
+
+
+def set_gate(scope: Scope, gate: Gate) -> None:
+    """Make a gate known where no middleware of ours did."""
+    scope.setdefault(_GATE, gate)

@@ -1,0 +1,108 @@
+"""What HTTP says about authentication, once for all adapters: credentials in, refusals out. Imports no framework."""
+
+import json
+import logging
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from typing import Any, NamedTuple
+
+from asyncauth.errors import (
+    AuthError,
+    ChangeError,
+    CredentialsMissingError,
+    ForbiddenError,
+    MalformedTokenError,
+    TokenError,
+    UnauthenticatedError,
+    UnavailableError,
+    UserInactiveError,
+    UserNotFoundError,
+)
+
+log = logging.getLogger("asyncauth.web")
+
+Scope = MutableMapping[str, Any]
+ScopeView = Mapping[str, Any]
+"""A scope to read from."""
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+PRESENTED = (TokenError, UserNotFoundError, UserInactiveError)
+"""Refusals of a token that came; only these are called `invalid_token` (RFC 6750 section 3.1)."""
+
+
+class Answer(NamedTuple):
+    """A whole response."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+
+def json_answer(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Answer:
+    """A response that no cache keeps, with `{"detail": …}` as its body."""
+    body = json.dumps({"detail": detail}).encode()
+    fixed = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Cache-Control": "no-store"}
+    return Answer(status, {**fixed, **(headers or {})}, body)
+
+
+def refusal(error: AuthError) -> Answer:
+    """Put an error into HTTP. The only place that does.
+
+    Outside, every refused token looks the same; which error it was goes to the log.
+
+    Raises:
+        AuthError: `error` itself, where it is no answer to a caller but a mistake on the server (status 500).
+    """
+    if error.status == 500:
+        raise error
+    log.info("%d %s: %r", error.status, error.code, str(error))
+    if isinstance(error, UnauthenticatedError):
+        challenge = 'Bearer error="invalid_token"' if isinstance(error, PRESENTED) else "Bearer"
+        return json_answer(error.status, error.public_message, {"WWW-Authenticate": challenge})
+    if isinstance(error, UnavailableError):
+        return json_answer(error.status, error.public_message, {"Retry-After": str(error.retry_after_seconds)})
+    told = isinstance(error, ForbiddenError | ChangeError)
+    return json_answer(error.status, str(error) if told else error.public_message)
+
+
+async def respond(send: Send, answer: Answer, *, prefix: str = "http.response") -> None:
+    """Send a whole response. `prefix="websocket.http.response"`: the ASGI extension for refused handshakes."""
+    headers = [(name.lower().encode("ascii"), value.encode("ascii")) for name, value in answer.headers.items()]
+    await send({"type": f"{prefix}.start", "status": answer.status, "headers": headers})
+    await send({"type": f"{prefix}.body", "body": answer.body})
+
+
+def header_values(scope: ScopeView, name: bytes) -> list[bytes]:
+    """Every value of a header, in order. `name` in lower case."""
+    return [value for key, value in scope["headers"] if key.lower() == name]
+
+
+def find_bearer_token(scope: ScopeView) -> str | None:
+    """The token of the Authorization header; None if there is no such header.
+
+    Raises:
+        CredentialsMissingError: the header holds another scheme, or no token.
+        MalformedTokenError: there are two such headers, or the token is not ASCII.
+    """
+    values = header_values(scope, b"authorization")
+    if not values:
+        return None
+    if len(values) > 1:
+        raise MalformedTokenError("more than one Authorization header")
+    scheme, _, token = values[0].strip().partition(b" ")
+    token = token.strip()
+    if scheme.lower() != b"bearer" or not token:
+        raise CredentialsMissingError("the Authorization header holds no bearer token")
+    try:
+        return token.decode("ascii")
+    except UnicodeDecodeError:
+        raise MalformedTokenError("the token is not ASCII") from None
+
+
+def route_path(scope: ScopeView) -> str:
+    """The path below the place where the app is mounted."""
+    path: str = scope["path"]
+    root: str = scope.get("root_path", "").rstrip("/")
+    return path[len(root) :] if root and path.startswith(f"{root}/") else path
