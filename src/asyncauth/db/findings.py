@@ -43,7 +43,7 @@ def _version(at: str | None, head: str | None) -> Iterator[Finding]:
     elif at == head:
         yield Finding(ok=True, what=f"our tables are at version {at}, as they should be")
     else:
-        advice = "run asyncauth db upgrade; if that knows no such version, install a newer asyncauth"
+        advice = "run asyncauth db upgrade, or install the asyncauth that made them"
         yield Finding(ok=False, what=f"our tables are at version {at}, not {head}", advice=advice)
 
 
@@ -55,12 +55,8 @@ def _tables(state: State) -> Iterator[Finding]:
         what = f"the ab_* tables are incomplete: {', '.join(state.missing)}"
         yield Finding(ok=False, what=what, advice=advice)
     else:
-        who = (
-            f"Airflow's FAB provider manages them ({FAB_VERSION_TABLE})"
-            if state.fab_version
-            else "no FAB provider does"
-        )
-        yield Finding(ok=True, what=f"the {len(fab.tables)} ab_* tables are complete; {who}")
+        who = f"Airflow's FAB provider ({FAB_VERSION_TABLE})" if state.fab_version else "nobody else"
+        yield Finding(ok=True, what=f"the {len(fab.tables)} ab_* tables are complete, and managed by {who}")
     if state.airflow_revocations:
         what = f"tokens are revoked in {airflow_revocations.name} together with Airflow"
     else:

@@ -15,36 +15,42 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from asyncauth.db.connect import with_connection
 from asyncauth.db.findings import Finding, find
-from asyncauth.db.scripts import OPTIONS, load_scripts, prepared, version
+from asyncauth.db.scripts import know_server, load_scripts, options, prepared, version
 from asyncauth.db.url import parse_url
 from asyncauth.errors import ConfigurationError
 
 _alembic = threading.Lock()  # Alembic's `op` is one for the whole process
 
 
-async def upgrade(target: str | AsyncEngine) -> None:
+async def upgrade(target: str | AsyncEngine) -> bool:
     """Bring the tables of a database to this version; once, however many processes ask for it at the same time.
 
     Args:
         target: a URL, of an async or a sync driver, or an engine, which stays open.
+
+    Returns:
+        Whether it was this call that did it; False: there was nothing to do (any more).
 
     Raises:
         ConfigurationError: it cannot be done; one sentence says what to do.
     """
     scripts = await anyio.to_thread.run_sync(load_scripts)
 
-    def work(connection: Connection) -> None:
-        if version(connection) == scripts.get_current_head():
-            return
+    def work(connection: Connection) -> bool:
+        if _is_at_head(connection, scripts):
+            return False
         connection.rollback()
-        with _to_head(scripts) as context, prepared(connection) as options:
-            context.configure(connection=connection, **options)
+        with _to_head(scripts) as context, prepared(connection):
+            if _is_at_head(connection, scripts):
+                return False
+            context.configure(connection=connection, **options(connection.dialect.name))
             context.run_migrations()
+            return True
 
     while not _alembic.acquire(blocking=False):  # noqa: ASYNC110 - held in another thread or loop, perhaps
         await anyio.sleep(0.02)
     try:
-        await with_connection(target, work, create=True)
+        return await with_connection(target, work, create=True)
     finally:
         _alembic.release()
 
@@ -86,10 +92,22 @@ def sql(url: str, *, adopted: bool = False) -> str:
     place = parse_url(url, sync=True)
     output = StringIO()
     with _alembic, _to_head(load_scripts(), as_sql=True) as context:
-        context.configure(url=place, output_buffer=output, literal_binds=True, adopted=adopted, **OPTIONS)
+        context.configure(
+            url=place, output_buffer=output, literal_binds=True, adopted=adopted, **options(place.get_backend_name())
+        )
+        know_server(context.get_context())
         with context.begin_transaction():
             context.run_migrations()
     return output.getvalue()
+
+
+def _is_at_head(connection: Connection, scripts: ScriptDirectory) -> bool:
+    at = version(connection)
+    if at not in {None, *(script.revision for script in scripts.walk_revisions())}:
+        raise ConfigurationError(
+            f"the tables are at version {at}, which this asyncauth does not know: install a newer one"
+        )
+    return at == scripts.get_current_head()
 
 
 def _to_head(scripts: ScriptDirectory, *, as_sql: bool = False) -> EnvironmentContext:

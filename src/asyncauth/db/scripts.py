@@ -22,8 +22,14 @@ def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
     return kind != "table" or name in own.tables
 
 
-OPTIONS: dict[str, Any] = {"version_table": VERSION_TABLE, "target_metadata": own, "include_name": _is_ours}
-"""For Alembic's `configure`."""
+def options(dialect: str) -> dict[str, Any]:
+    """For Alembic's `configure`."""
+    return {
+        "version_table": VERSION_TABLE,
+        "target_metadata": own,
+        "include_name": _is_ours,
+        "transactional_ddl": dialect not in {"mysql", "mariadb"},
+    }
 
 
 def load_scripts() -> ScriptDirectory:
@@ -40,9 +46,14 @@ def version(connection: Connection) -> str | None:
     return MigrationContext.configure(connection, opts={"version_table": VERSION_TABLE}).get_current_revision()
 
 
+def know_server(context: MigrationContext) -> None:
+    """Without a connection SQLAlchemy does not know that a MariaDB server has sequences, which FAB's tables use."""
+    context.dialect.supports_sequences |= context.dialect.name == "mariadb"
+
+
 @contextmanager
-def prepared(connection: Connection) -> Iterator[dict[str, Any]]:
-    """Hold the lock and give the options for Alembic's `configure`; commits at the end.
+def prepared(connection: Connection) -> Iterator[None]:
+    """Hold the lock while Alembic runs; commits at the end.
 
     Raises:
         ConfigurationError: the database holds an incomplete FAB schema.
@@ -50,4 +61,4 @@ def prepared(connection: Connection) -> Iterator[dict[str, Any]]:
     with upgrade_lock(connection):
         if version(connection) is None:
             refuse_incomplete(look(connection))
-        yield {**OPTIONS, "transactional_ddl": connection.dialect.name not in {"mysql", "mariadb"}}
+        yield

@@ -1,0 +1,5 @@
+"""`python -m asyncauth` is the command `asyncauth`."""
+
+from asyncauth.cli import main
+
+main()

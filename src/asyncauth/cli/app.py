@@ -1,0 +1,31 @@
+"""All commands put together, and how each ends."""
+
+import logging
+import sys
+
+import typer
+
+from asyncauth.cli import db
+from asyncauth.errors import AuthError
+
+app = typer.Typer(
+    name="asyncauth",
+    help="Async-native auth manager. Exit codes: 0 done, 1 failed or something is wrong, 2 wrong usage.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.add_typer(db.app, name="db")
+
+
+@app.callback()
+def _commands() -> None:
+    logging.basicConfig(level=logging.WARNING, format="%(name)s: %(message)s")
+
+
+def run() -> None:
+    """Run the command line; what asyncauth raises becomes one sentence on stderr and exit code 1."""
+    try:
+        app(prog_name="asyncauth")
+    except AuthError as error:
+        sys.exit(f"asyncauth: {error}")

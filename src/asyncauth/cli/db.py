@@ -1,0 +1,77 @@
+"""`asyncauth db`: make, upgrade and check the tables."""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import anyio
+import typer
+
+from asyncauth.db import migrate
+from asyncauth.db.explain import MISSING_TABLES
+from asyncauth.errors import ConfigurationError
+
+_VARIABLE = "ASYNCAUTH_DATABASE_URL"
+
+app = typer.Typer(help="Make, upgrade and check the tables.", no_args_is_help=True)
+Url = Annotated[
+    str | None,
+    typer.Option(
+        "--database-url",
+        metavar="URL",
+        help=f"Where the tables are; otherwise {_VARIABLE} or the file that {_VARIABLE}_FILE names. "
+        "Drivers may be async or sync. Other users of this machine can read arguments, and so a password in them.",
+    ),
+]
+
+
+@app.command()
+def upgrade(
+    database_url: Url = None,
+    sql: Annotated[
+        bool, typer.Option("--sql", help="Print the statements for an empty database (MariaDB: a mariadb URL) instead.")
+    ] = False,
+    adopt: Annotated[
+        bool, typer.Option("--adopt", help="With --sql: for a database that Airflow's FAB provider made.")
+    ] = False,
+) -> None:
+    """Bring the tables to this version: made in an empty database, added to one that Airflow's FAB provider made."""
+    url = _url(database_url)
+    if sql:
+        typer.echo(migrate.sql(url, adopted=adopt), nl=False)
+        return
+    done = anyio.run(migrate.upgrade, url)
+    typer.echo("the tables have been upgraded" if done else "there was nothing to upgrade")
+
+
+@app.command()
+def current(database_url: Url = None) -> None:
+    """Print the version of the tables."""
+    version = anyio.run(migrate.current, _url(database_url))
+    if version is None:
+        raise ConfigurationError(MISSING_TABLES)
+    typer.echo(version)
+
+
+@app.command()
+def check(database_url: Url = None) -> None:
+    """Say what is right and what is wrong with the database, and what to do about it."""
+    findings = anyio.run(migrate.check, _url(database_url))
+    for finding in findings:
+        advice = f": {finding.advice}" if finding.advice else ""
+        typer.echo(f"{'ok   ' if finding.ok else 'WRONG'}  {finding.what}{advice}")
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+def _url(option: str | None) -> str:
+    path = os.environ.get(f"{_VARIABLE}_FILE")
+    if option or os.environ.get(_VARIABLE):
+        return option or os.environ[_VARIABLE]
+    if not path:
+        raise typer.BadParameter(f"pass --database-url or set {_VARIABLE}")
+    try:
+        return Path(path).read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "not text"
+        raise ConfigurationError(f"{_VARIABLE}_FILE names a file that cannot be read: {reason}") from None
