@@ -42,7 +42,7 @@ class Answer(NamedTuple):
 
 def json_answer(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Answer:
     """A response that no cache keeps, with `{"detail": …}` as its body."""
-    body = json.dumps({"detail": detail}).encode()
+    body = json.dumps({"detail": detail}, separators=(",", ":")).encode()
     fixed = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Cache-Control": "no-store"}
     return Answer(status, {**fixed, **(headers or {})}, body)
 

@@ -133,7 +133,7 @@ class AuthPlugin(InitPlugin):
         """Called by Litestar."""
         ours = [DefineMiddleware(cast("Callable[..., Any]", GateMiddleware), gate=self.gate)]
         if self.authenticate:
-            ours.append(DefineMiddleware(AuthenticationMiddleware, exclude=self.exclude))
+            ours.append(DefineMiddleware(AuthenticationMiddleware, exclude=self.exclude, exclude_http_methods=[]))
         app_config.middleware = [*ours, *app_config.middleware]
         app_config.exception_handlers = {AuthError: on_auth_error, **app_config.exception_handlers}
         app_config.after_exception.append(_explain_close)
