@@ -1,4 +1,4 @@
-"""The async LRU cache. Each value carries the position it was read at and its own deadline, and those decide.
+"""The async LRU cache. Each value carries its place among the changes and its own deadline, and those decide.
 
 async-lru joins the loads in flight and nothing more. As the store it would keep a finished Task per entry (131 to
 203 MB for 100,000 users), expire by a loop timer that a busy loop delays (a value was served at 6 times its age), and
@@ -17,11 +17,11 @@ V = TypeVar("V")
 
 @dataclass(frozen=True, slots=True)
 class Entry(Generic[V]):
-    """A value, the position of the snapshot it was read in, and when it becomes too old whatever happens (a time on
+    """A value, how many changes were known when it was read, and when it becomes too old whatever happens (a time on
     the clock that runs through suspension)."""
 
     value: V
-    position: int
+    sequence: int
     deadline: float
 
 
@@ -49,14 +49,18 @@ class Cache(Generic[V]):
         return entry if entry is not None and entry.deadline > elapsed else None
 
     def put(self, key: int, entry: Entry[V]) -> None:
-        """Store an entry unless one from a newer snapshot is there: loads do not end in the order they began."""
+        """Store an entry unless a newer one is there: loads do not end in the order they began."""
         current = self._entries.get(key)
-        if current is not None and current.position > entry.position:
+        if current is not None and current.sequence > entry.sequence:
             return
         self._entries[key] = entry
         self._entries.move_to_end(key)
         if len(self._entries) > self._size:
             self._entries.popitem(last=False)
+
+    def drop(self, key: int) -> None:
+        """Forget one entry, if it is there."""
+        self._entries.pop(key, None)
 
     def clear(self) -> None:
         """Forget everything."""

@@ -24,7 +24,8 @@ AuthError
 └── ChangeError                   4xx  a use case refused the change
     ├── InvalidValueError         400
     ├── NotFoundError             404
-    └── TakenError                409
+    ├── TakenError                409
+    └── ConsistencyTokenError     400
 
 `code` is stable and meant for logs, metrics and programs. `public_message` is all that an unauthenticated caller may
 be told. `str(error)` may say more, for the operator's log, but never holds a token, a password or a hash.
@@ -196,6 +197,13 @@ class NotFoundError(ChangeError):
 
     code = "not_found"
     status = 404
+
+
+class ConsistencyTokenError(ChangeError):
+    """A consistency token that is not ours, of another database, or ahead of this one."""
+
+    code = "consistency_token"
+    public_message = "the consistency token is not one of this server's"
 
 
 class TakenError(ChangeError):

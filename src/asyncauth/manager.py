@@ -3,55 +3,37 @@
 token text ──verify──▶ Claims ──not revoked──▶ user id ──look up / load──▶ User ──decide──▶ Decision
 """
 
-import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from anyio import CancelScope, Lock, to_thread
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from asyncauth.changes.poll import Poller
+from asyncauth.changes.consistency import covers
 from asyncauth.clock import SYSTEM_CLOCK, Clock
 from asyncauth.db import revocations
-from asyncauth.db.change import Change
-from asyncauth.db.engine import Database, make_engine
+from asyncauth.db.engine import make_engine
+from asyncauth.db.feed import read_mark
 from asyncauth.db.find import get_user_id
-from asyncauth.db.layout import read_layout
-from asyncauth.db.loader import Loader
-from asyncauth.db.stamps import bump
 from asyncauth.decide import allowed_resources, decide, filter_allowed
-from asyncauth.errors import ClosedError, ConfigurationError, ExpiredTokenError, RevokedTokenError, StaleError
+from asyncauth.errors import (
+    ClosedError,
+    ConfigurationError,
+    ConsistencyTokenError,
+    ExpiredTokenError,
+    RevokedTokenError,
+    StaleError,
+)
 from asyncauth.login.database import authenticate
-from asyncauth.model import Claims, Decision, User
-from asyncauth.passwords import PasswordHasher
+from asyncauth.model import Claims, Decision, User, Written
+from asyncauth.running import Running, connect
 from asyncauth.settings import Settings
-from asyncauth.tasks import Tasks
-from asyncauth.tokens.issue import Issuer
-from asyncauth.tokens.keys import Key, load_key
-from asyncauth.tokens.revoked import Revocations
-from asyncauth.tokens.verify import Verifier, parse_user_id
-from asyncauth.users import Users
+from asyncauth.tokens.keys import load_key
+from asyncauth.tokens.verify import parse_user_id
 
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class _Running:
-    """All parts of a started manager. They appear and go together, so nobody sees half of them."""
-
-    database: Database
-    airflow_revocations: bool
-    hasher: PasswordHasher
-    issuer: Issuer
-    poller: Poller
-    polling: asyncio.Task[None]
-    revoked: Revocations
-    tasks: Tasks
-    users: Users
-    verifier: Verifier
 
 
 class AuthManager:
@@ -73,7 +55,7 @@ class AuthManager:
         self._now = clock.now
         self._elapsed = clock.elapsed
         self._clock = clock
-        self._running: _Running | None = None
+        self._running: Running | None = None
         self._lifecycle = Lock()
 
     async def __aenter__(self) -> Self:
@@ -106,19 +88,20 @@ class AuthManager:
             if running is None:
                 return
             with CancelScope(shield=True):
-                running.polling.cancel()
+                for task in running.background:
+                    task.cancel()
                 drain_seconds = self.settings.database_timeout_seconds + self.settings.password_queue_seconds
                 await running.tasks.close(drain_seconds=drain_seconds)
                 await self._dispose(running.database.engine)
 
-    async def _start(self) -> _Running:
+    async def _start(self) -> Running:
         # Both read files: the key's, and the driver's modules.
         key = await to_thread.run_sync(load_key, self.settings)
         engine = self._given_engine
         if engine is None:
             engine = await to_thread.run_sync(self._make_engine)
         try:
-            return await self._connect(engine, key)
+            return await connect(self.settings, engine, key, self._clock)
         except BaseException:
             with CancelScope(shield=True):
                 await self._dispose(engine)
@@ -138,34 +121,6 @@ class AuthManager:
         if engine is not self._given_engine:
             await engine.dispose()
 
-    async def _connect(self, engine: AsyncEngine, key: Key) -> _Running:
-        settings, clock = self.settings, self._clock
-        database = Database(engine, timeout_seconds=settings.database_timeout_seconds)
-        layout = await database.read(read_layout)
-        group_roles = settings.group_roles if settings.group_roles is not None else not layout.fab
-        loader = Loader(database, clock, group_roles=group_roles, max_entry_age_seconds=settings.max_entry_age_seconds)
-        tasks = Tasks()
-        users = Users(loader, tasks, clock, settings)
-        revoked = Revocations(settings.issuers, settings.jwt_leeway_seconds)
-        poller = Poller(database, users, revoked, clock, settings, airflow=layout.airflow_revocations)
-        await poller.poll()
-        return _Running(
-            database=database,
-            airflow_revocations=layout.airflow_revocations,
-            hasher=PasswordHasher(
-                concurrency=settings.password_hash_concurrency,
-                queue_size=settings.password_queue_size,
-                queue_seconds=settings.password_queue_seconds,
-            ),
-            issuer=_issuer(key, settings),
-            poller=poller,
-            polling=tasks.start(poller.run(), "asyncauth poller"),
-            revoked=revoked,
-            tasks=tasks,
-            users=users,
-            verifier=_verifier(key, settings),
-        )
-
     @property
     def started(self) -> bool:
         """Whether it has been started and not closed since."""
@@ -176,9 +131,9 @@ class AuthManager:
         running = self._running
         if running is None:
             return "not started"
-        if self._elapsed() < running.poller.proven_until:
+        if self._elapsed() < running.follower.proven_until:
             return None
-        return running.poller.trouble or "memory is not proven current"
+        return running.follower.trouble or "memory is not proven current"
 
     # ── who is it? ──
 
@@ -194,27 +149,41 @@ class AuthManager:
         claims = self._admit(running, token)
         return running.users.find(claims.user_id, self._elapsed())
 
-    async def get_user_from_token(self, token: object) -> User:
-        """Token → user. Waits only if the user is not in memory.
+    async def get_user_from_token(self, token: object, *, at_least: str | None = None) -> User:
+        """Token → user. Waits only if the user is not in memory, or for a change that this worker does not know yet.
+
+        Args:
+            token: the signed token.
+            at_least: the consistency token of a change that must be known first.
 
         Raises:
+            ConsistencyTokenError: `at_least` is not one of ours, or ahead of the database (400).
             UnauthenticatedError: the token is refused, the user is gone or inactive (401).
             UnavailableError: it cannot be known just now (503).
         """
         running = self._require_running()
         claims = self._admit(running, token)
+        if at_least is not None:
+            await self._catch_up(running, at_least)
         user = running.users.find(claims.user_id, self._elapsed())
         if user is None:
             user = await running.users.get(claims.user_id)
             self._admit(running, token)  # again: the load took time
         return user
 
-    def _admit(self, running: _Running, token: object) -> Claims:
+    def _admit(self, running: Running, token: object) -> Claims:
         claims = running.verifier.verify(token, self._now())
         self._require_proof(running)
         if claims in running.revoked:
             raise RevokedTokenError("the token was revoked")
         return claims
+
+    async def _catch_up(self, running: Running, at_least: str) -> None:
+        mark = running.receipts.read(at_least, running.users.position.epoch)
+        if not covers(running.users.position, mark, running.database.dialect):
+            await running.tasks.run(running.follower.catch_up(), "asyncauth catch up")
+            if not covers(running.users.position, mark, running.database.dialect):
+                raise ConsistencyTokenError("the consistency token is ahead of the database")
 
     async def deserialize_user(self, claims: Claims | Mapping[str, Any]) -> User:
         """Verified claims → user: the `sub` of a mapping is the user's id, as decimal digits.
@@ -279,9 +248,9 @@ class AuthManager:
         """A signed token for a user whose identity somebody else has established."""
         return self._require_running().issuer.issue(user_id, self._now())
 
-    async def revoke_token(self, token: object) -> None:
+    async def revoke_token(self, token: object) -> str | None:
         """End one token: here at once, on other workers within the bound. Doing it twice is no error, and neither is
-        an expired token.
+        an expired token. Returns a consistency token; None if there was nothing to do.
 
         Raises:
             TokenError: not a token of ours.
@@ -290,19 +259,22 @@ class AuthManager:
         running = self._require_running()
         with contextlib.suppress(ExpiredTokenError):
             claims = running.verifier.verify(token, self._now())
-            await running.tasks.run(self._revoke(running, claims), "asyncauth revocation")
+            return await running.tasks.run(self._revoke(running, claims), "asyncauth revocation")
+        return None
 
-    async def _revoke(self, running: _Running, claims: Claims) -> None:
-        shared = running.airflow_revocations and running.revoked.is_airflow_shaped(claims)
+    async def _revoke(self, running: Running, claims: Claims) -> str:
+        shared = running.state.airflow_revocations and running.revoked.is_airflow_shaped(claims)
+        insert = revocations.insert_airflow if shared else revocations.insert_own
 
         async def work(connection: AsyncConnection) -> None:
-            await (revocations.insert_airflow if shared else revocations.insert_own)(connection, claims)
+            await insert(connection, claims)
 
-        await running.database.write(work)
+        written = await _write(running, work)
         if shared:
             running.revoked.airflow.add([(claims.jti, claims.expires_at)])
         else:
             running.revoked.own.add([(claims.token_id, claims.expires_at)])
+        return written.token
 
     # ── may they? ──
 
@@ -324,54 +296,32 @@ class AuthManager:
         """A new hash for a password, made off the event loop. Raises BusyError."""
         return await self._require_running().hasher.make(password)
 
-    async def write(self, work: Callable[[Change], Awaitable[T]]) -> T:
-        """Run a use case in one transaction; this worker sees what it changed at once, others within the bound. A
-        cancelled caller does not cut the transaction off.
+    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> Written[T]:
+        """Run a use case in one transaction; this worker sees what it changed at once, others within the bound, or at
+        once if they are shown the consistency token. A cancelled caller does not cut the transaction off.
 
         Raises:
-            ChangeError: raised by `work`; nothing was written.
+            ChangeError: raised by `work`, or a unique constraint refused it; nothing was written.
             DatabaseUnavailableError: see `Database.write`.
         """
         running = self._require_running()
         return await running.tasks.run(_write(running, work), "asyncauth change")
 
-    def _require_running(self) -> _Running:
+    def _require_running(self) -> Running:
         running = self._running
         if running is None:
             raise ClosedError("the auth manager is not started or is closed")
         return running
 
-    def _require_proof(self, running: _Running) -> None:
-        if self._elapsed() >= running.poller.proven_until:
-            raise StaleError(running.poller.trouble or "memory is not proven current")
+    def _require_proof(self, running: Running) -> None:
+        if self._elapsed() >= running.follower.proven_until:
+            raise StaleError(running.follower.trouble or "memory is not proven current")
 
 
-async def _write(running: _Running, work: Callable[[Change], Awaitable[T]]) -> T:
-    async def transaction(connection: AsyncConnection) -> tuple[T, Change]:
-        change = Change(connection)
-        result = await work(change)
-        if change.tables:
-            change.stamps = await bump(connection, change.tables)
-        return result, change
+async def _write(running: Running, work: Callable[[AsyncConnection], Awaitable[T]]) -> Written[T]:
+    async def transaction(connection: AsyncConnection) -> tuple[T, int]:
+        return await work(connection), await read_mark(connection)
 
-    result, change = await running.database.write(transaction)
-    if change.stamps is not None:
-        running.users.observe(change.stamps)
-    return result
-
-
-def _issuer(key: Key, settings: Settings) -> Issuer:
-    first_issuer = settings.issuers[0] if settings.issuers else None
-    first_audience = settings.audiences[0] if settings.audiences else None
-    return Issuer(key, first_issuer, first_audience, settings.jwt_expiration_seconds)
-
-
-def _verifier(key: Key, settings: Settings) -> Verifier:
-    return Verifier(
-        key,
-        issuers=settings.issuers,
-        audiences=settings.audiences,
-        leeway_seconds=settings.jwt_leeway_seconds,
-        size=settings.token_cache_size,
-        size_bytes=settings.token_cache_bytes,
-    )
+    value, mark = await running.database.write(transaction)
+    await running.follower.see_own_write()
+    return Written(value, running.receipts.issue(running.users.position.epoch, mark))

@@ -1,7 +1,9 @@
 """The values that leave asyncauth: frozen, slotted, safe to share between tasks and threads."""
 
 from dataclasses import dataclass, field
-from typing import NewType
+from typing import Generic, NewType, TypeVar
+
+T = TypeVar("T")
 
 PermissionKey = NewType("PermissionKey", str)
 """A permission as one string: action, NUL, resource. The garbage collector does not track strings, so a role with
@@ -109,3 +111,12 @@ class Decision:
         looked_at = ", ".join(f"`{role.name}`" for role in user.roles)
         where = f"looked at: {looked_at}" if looked_at else "the user has no role"
         return f"no role of `{user.username}` has permission `{self.action}` on `{self.resource}` ({where})"
+
+
+@dataclass(frozen=True, slots=True)
+class Written(Generic[T]):
+    """What a change gives back."""
+
+    value: T
+    token: str
+    """The consistency token: any worker that is shown it knows of the change before it answers."""

@@ -81,6 +81,15 @@ class Settings(BaseSettings):
     """Roles kept in memory."""
     poll_interval_seconds: Seconds = 0.25
     """How often one small query asks the database what changed."""
+    late_commit_horizon_seconds: Seconds = 600.0
+    """MariaDB and MySQL: how long a change that was noted but not yet committed is waited for."""
+    trigger_check_seconds: Seconds = 30.0
+    """How often the follower looks whether the triggers still stand."""
+    change_retention_seconds: Seconds = 86_400.0
+    """How long records of the change log are kept; a worker that was away for longer forgets everything."""
+    listen_url: str | None = Field(default=None, repr=False)
+    """PostgreSQL: where to LISTEN, if `database_url` goes through a pooler that cannot (PgBouncer in transaction
+    mode)."""
     max_staleness_seconds: Seconds = 10.0
     """How long memory may be trusted after the last proof that it is current; then 503."""
     max_entry_age_seconds: Seconds = 300.0

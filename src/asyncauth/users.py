@@ -1,11 +1,14 @@
 """Users in memory: put together from parts that are true at one common position, and dropped when a part changes."""
 
 import asyncio
+from collections.abc import Iterable
+from dataclasses import replace
 
 from asyncauth.cache import Cache, Entry, Flights
+from asyncauth.changelog import Changelog
 from asyncauth.clock import Clock
+from asyncauth.db.feed import Position, Record
 from asyncauth.db.loader import Loaded, Loader
-from asyncauth.db.stamps import Stamps
 from asyncauth.errors import DatabaseUnavailableError, StaleError
 from asyncauth.model import Role, User
 from asyncauth.settings import Settings
@@ -17,12 +20,19 @@ _ATTEMPTS = 5
 class Users:
     """Answers from memory where it can, else loads; many who ask for one user at once share one load.
 
-    INVARIANT: everything in the caches is true at `stamps`. The caches are emptied of what a change may touch in the
-    moment the change is known, and a load is stored only if nothing it read has changed by the time it ends.
+    INVARIANT: what is in the caches is true in every database state that shows no changes but those in `changes`. A
+    load reads, in its own snapshot, the changes that are not known yet, and makes them known before it uses anything
+    from the caches; it is stored only if no other change of what it read became known meanwhile.
     """
 
-    def __init__(self, loader: Loader, tasks: Tasks, clock: Clock, settings: Settings) -> None:
-        self.stamps = Stamps(0, 0, 0, 0)
+    def __init__(
+        self, loader: Loader, tasks: Tasks, clock: Clock, settings: Settings, position: Position, *, coarse: bool
+    ) -> None:
+        """`coarse`: any change drops everything, because the log does not tell all (SQLite: REPLACE, cascades)."""
+        self.position = position
+        self._changes = Changelog()
+        self._coarse = coarse
+        self._roles_changed = 0
         self._loader = loader
         self._tasks = tasks
         self._clock = clock
@@ -31,7 +41,6 @@ class Users:
         self._timeout_seconds = settings.database_timeout_seconds
         self._turns = asyncio.Semaphore(settings.max_concurrent_loads)
         self._flights = Flights(self._load_owned)
-        self._restarts = 0
 
     def __len__(self) -> int:
         return len(self._users)
@@ -39,11 +48,18 @@ class Users:
     def find(self, user_id: int, elapsed: float) -> User | None:
         """The user if in memory. For the loop's thread."""
         entry = self._users.get(user_id, elapsed)
-        return None if entry is None else entry.value
+        if entry is None or entry.sequence >= self._roles_changed:
+            return None if entry is None else entry.value
+        renewed = self._renew(entry, elapsed)
+        if renewed is not None:
+            self._users.put(user_id, renewed)
+        return None if renewed is None else renewed.value
 
     def peek(self, user_id: int, elapsed: float) -> User | None:
         """The user if in memory. For any thread."""
         entry = self._users.peek(user_id, elapsed)
+        if entry is not None and entry.sequence < self._roles_changed:
+            entry = self._renew(entry, elapsed)
         return None if entry is None else entry.value
 
     async def get(self, user_id: int) -> User:
@@ -54,51 +70,95 @@ class Users:
             UnavailableError: the database did not answer in time, or changes faster than it can be read.
         """
         user = self.find(user_id, self._clock.elapsed())
-        return user if user is not None else await self._flights.join(user_id, self.stamps.position, self._restarts)
+        return user if user is not None else await self._flights.join(user_id, self._changes.sequence)
 
-    def observe(self, stamps: Stamps) -> None:
-        """Learn of a newer committed state; drop what may have changed on the way to it. Older ones are ignored."""
-        if stamps.position <= self.stamps.position:
-            return
-        if stamps.roles != self.stamps.roles:
-            self._roles.clear()
-        if (stamps.users, stamps.roles) != (self.stamps.users, self.stamps.roles):
-            self._users.clear()
-        self.stamps = stamps
+    def learn(self, records: Iterable[Record]) -> None:
+        """Drop from memory what these records say has changed. Known ones do nothing."""
+        for record in records:
+            known = replace(record, kind="everything") if self._coarse else record
+            if self._changes.add(known):
+                self._drop(known)
 
-    def restart(self, stamps: Stamps) -> None:
-        """The database went back to an earlier state (a restore): drop everything, loads in flight included."""
-        self._restarts += 1
+    def limit_age(self, max_entry_age_seconds: float) -> None:
+        """How long what is loaded from now on may live."""
+        self._loader.max_entry_age_seconds = max_entry_age_seconds
+
+    def restart(self, position: Position) -> None:
+        """Drop everything: what is known of the changes has a hole. Loads under way are done again."""
+        self._changes.restart()
+        self._drop_all()
+        self.position = position
+
+    def _drop(self, record: Record) -> None:
+        match record.kind, record.item:
+            case "user", None:
+                self._users.clear()
+            case "user", int(user_id):
+                self._users.drop(user_id)
+            case "role", None:
+                self._drop_roles()
+            case "role", int(role_id):
+                self._roles.drop(role_id)
+                self._roles_changed = self._changes.sequence
+            case "catalogue", _:
+                self._loader.forget()
+                self._drop_roles()
+            case _:
+                self._drop_all()
+
+    def _drop_roles(self) -> None:
         self._roles.clear()
-        self._users.clear()
-        self.stamps = stamps
+        self._roles_changed = self._changes.sequence
 
-    async def _load_owned(self, user_id: int, *_: int) -> User:
+    def _drop_all(self) -> None:
+        self._loader.forget()
+        self._drop_roles()
+        self._users.clear()
+
+    def _renew(self, entry: Entry[User], elapsed: float) -> Entry[User] | None:
+        """The same user with the present roles; None if one of them has to be loaded."""
+        roles = [self._roles.peek(role.id, elapsed) for role in entry.value.roles]
+        present = [role for role in roles if role is not None]
+        if len(present) < len(roles):
+            return None
+        user = replace(entry.value, roles=self._loader.share(tuple(role.value for role in present)))
+        deadline = min([entry.deadline, *(role.deadline for role in present)])
+        return Entry(user, self._changes.sequence, deadline)
+
+    async def _load_owned(self, user_id: int, _: int) -> User:
         return await self._tasks.run(self._load(user_id), f"asyncauth load of user {user_id}")
 
     async def _load(self, user_id: int) -> User:
         try:
             async with asyncio.timeout(self._timeout_seconds), self._turns:
-                for _ in range(_ATTEMPTS):
-                    restarts = self._restarts
-                    loaded = await self._loader.load(user_id, self._known_role)
-                    if restarts == self._restarts and self._is_current(loaded.stamps):
-                        return self._store(user_id, loaded)
+                # A load before this one may have brought the role that was missing.
+                user = self.find(user_id, self._clock.elapsed())
+                return user if user is not None else await self._load_now(user_id)
         except TimeoutError:
             raise DatabaseUnavailableError("too many loads are waiting for the database") from None
+
+    async def _load_now(self, user_id: int) -> User:
+        for _ in range(_ATTEMPTS):
+            began = self._changes.sequence
+            seen: set[int] = set()
+
+            def learn(records: list[Record], seen: set[int] = seen) -> None:
+                seen.update(record.id for record in records)
+                self.learn(records)
+
+            loaded = await self._loader.load(user_id, self.position, learn, self._known_role)
+            role_ids = {role.id for role in loaded.user.roles}
+            if not self._changes.touches(user_id, role_ids, since=began, but=seen):
+                return self._store(loaded)
         raise StaleError("the database changes faster than a user can be read")
 
-    def _is_current(self, stamps: Stamps) -> bool:
-        self.observe(stamps)
-        return (stamps.users, stamps.roles) == (self.stamps.users, self.stamps.roles)
-
-    def _known_role(self, role_id: int, stamps: Stamps) -> Entry[Role] | None:
-        if stamps.roles != self.stamps.roles:
-            return None
+    def _known_role(self, role_id: int) -> Entry[Role] | None:
         return self._roles.get(role_id, self._clock.elapsed())
 
-    def _store(self, user_id: int, loaded: Loaded) -> User:
-        for role_id, entry in loaded.new_roles.items():
-            self._roles.put(role_id, entry)
-        self._users.put(user_id, loaded.user)
-        return loaded.user.value
+    def _store(self, loaded: Loaded) -> User:
+        self._loader.keep(loaded)
+        sequence = self._changes.sequence
+        for role in loaded.new_roles:
+            self._roles.put(role.id, Entry(role, sequence, loaded.roles_deadline))
+        self._users.put(loaded.user.id, Entry(loaded.user, sequence, loaded.deadline))
+        return loaded.user

@@ -4,13 +4,13 @@ from sqlalchemy import Table, delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from asyncauth.admin.names import find_id, get_role_id, validate
-from asyncauth.db.change import Change
 from asyncauth.db.ids import insert_row
 from asyncauth.db.tables import actions, permissions, resources, role_permissions
 from asyncauth.manager import AuthManager
+from asyncauth.model import Written
 
 
-async def grant_permission(auth: AuthManager, *, role: str, action: str, resource: str) -> None:
+async def grant_permission(auth: AuthManager, *, role: str, action: str, resource: str) -> Written[None]:
     """Let a role do `action` on `resource`; no error if it may already. New names are stored on the way.
 
     Raises:
@@ -22,24 +22,21 @@ async def grant_permission(auth: AuthManager, *, role: str, action: str, resourc
     validate("the action", action, 100)
     validate("the resource", resource, 250)
 
-    async def work(change: Change) -> None:
-        connection = change.connection
+    async def work(connection: AsyncConnection) -> None:
         role_id = await get_role_id(connection, role)
-        action_id = await _get_or_create(change, actions, action)
-        resource_id = await _get_or_create(change, resources, resource)
+        action_id = await _get_or_create(connection, actions, action)
+        resource_id = await _get_or_create(connection, resources, resource)
         permission_id = await _find_permission(connection, action_id, resource_id)
         if permission_id is None:
             permission_id = await insert_row(connection, permissions, permission_id=action_id, view_menu_id=resource_id)
-            change.touch(permissions)
         held = (role_permissions.c.role_id == role_id, role_permissions.c.permission_view_id == permission_id)
         if (await connection.execute(select(role_permissions.c.id).where(*held))).first() is None:
             await insert_row(connection, role_permissions, role_id=role_id, permission_view_id=permission_id)
-            change.touch(role_permissions)
 
-    await auth.write(work)
+    return await auth.write(work)
 
 
-async def take_permission(auth: AuthManager, *, role: str, action: str, resource: str) -> None:
+async def take_permission(auth: AuthManager, *, role: str, action: str, resource: str) -> Written[None]:
     """Take a permission from a role; no error if the role does not hold it.
 
     Raises:
@@ -47,8 +44,7 @@ async def take_permission(auth: AuthManager, *, role: str, action: str, resource
         UnavailableError: the database did not answer.
     """
 
-    async def work(change: Change) -> None:
-        connection = change.connection
+    async def work(connection: AsyncConnection) -> None:
         role_id = await get_role_id(connection, role)
         permission_id = await _find_permission(
             connection, await find_id(connection, actions, action), await find_id(connection, resources, resource)
@@ -57,17 +53,15 @@ async def take_permission(auth: AuthManager, *, role: str, action: str, resource
             return
         held = (role_permissions.c.role_id == role_id, role_permissions.c.permission_view_id == permission_id)
         await connection.execute(delete(role_permissions).where(*held))
-        change.touch(role_permissions)
 
-    await auth.write(work)
+    return await auth.write(work)
 
 
-async def _get_or_create(change: Change, table: Table, name: str) -> int:
-    found = await find_id(change.connection, table, name)
+async def _get_or_create(connection: AsyncConnection, table: Table, name: str) -> int:
+    found = await find_id(connection, table, name)
     if found is not None:
         return found
-    change.touch(table)
-    return await insert_row(change.connection, table, name=name)
+    return await insert_row(connection, table, name=name)
 
 
 async def _find_permission(connection: AsyncConnection, action_id: int | None, resource_id: int | None) -> int | None:

@@ -1,17 +1,17 @@
 """Roles, and who holds them."""
 
 from sqlalchemy import delete, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from asyncauth.admin.names import find_id, find_user_id, get_role_id, validate
-from asyncauth.db.change import Change
 from asyncauth.db.ids import insert_row
 from asyncauth.db.tables import roles, user_roles
 from asyncauth.errors import NotFoundError, TakenError
 from asyncauth.manager import AuthManager
-from asyncauth.model import Role
+from asyncauth.model import Role, Written
 
 
-async def create_role(auth: AuthManager, name: str) -> Role:
+async def create_role(auth: AuthManager, name: str) -> Written[Role]:
     """Create a role without permissions.
 
     Raises:
@@ -19,51 +19,49 @@ async def create_role(auth: AuthManager, name: str) -> Role:
     """
     validate("the role name", name, 64)
 
-    async def work(change: Change) -> int:
-        if await find_id(change.connection, roles, name) is not None:
+    async def work(connection: AsyncConnection) -> int:
+        if await find_id(connection, roles, name) is not None:
             raise TakenError(f"the role name `{name}` is taken")
-        role_id = await insert_row(change.connection, roles, name=name)
-        change.touch(roles)
+        role_id = await insert_row(connection, roles, name=name)
         return role_id
 
-    return Role(await auth.write(work), name, frozenset())
+    written = await auth.write(work)
+    return Written(Role(written.value, name, frozenset()), written.token)
 
 
-async def grant_role(auth: AuthManager, *, username: str, role: str) -> None:
+async def grant_role(auth: AuthManager, *, username: str, role: str) -> Written[None]:
     """Give a user a role; no error if the user holds it.
 
     Raises:
         NotFoundError, UnavailableError.
     """
 
-    async def work(change: Change) -> None:
-        user_id, role_id = await _ids(change, username, role)
+    async def work(connection: AsyncConnection) -> None:
+        user_id, role_id = await _ids(connection, username, role)
         held = select(user_roles.c.id).where(user_roles.c.user_id == user_id, user_roles.c.role_id == role_id)
-        if (await change.connection.execute(held)).first() is None:
-            await insert_row(change.connection, user_roles, user_id=user_id, role_id=role_id)
-            change.touch(user_roles)
+        if (await connection.execute(held)).first() is None:
+            await insert_row(connection, user_roles, user_id=user_id, role_id=role_id)
 
-    await auth.write(work)
+    return await auth.write(work)
 
 
-async def take_role(auth: AuthManager, *, username: str, role: str) -> None:
+async def take_role(auth: AuthManager, *, username: str, role: str) -> Written[None]:
     """Take a role from a user; no error if the user does not hold it.
 
     Raises:
         NotFoundError, UnavailableError.
     """
 
-    async def work(change: Change) -> None:
-        user_id, role_id = await _ids(change, username, role)
+    async def work(connection: AsyncConnection) -> None:
+        user_id, role_id = await _ids(connection, username, role)
         held = (user_roles.c.user_id == user_id, user_roles.c.role_id == role_id)
-        await change.connection.execute(delete(user_roles).where(*held))
-        change.touch(user_roles)
+        await connection.execute(delete(user_roles).where(*held))
 
-    await auth.write(work)
+    return await auth.write(work)
 
 
-async def _ids(change: Change, username: str, role: str) -> tuple[int, int]:
-    user_id = await find_user_id(change.connection, username)
+async def _ids(connection: AsyncConnection, username: str, role: str) -> tuple[int, int]:
+    user_id = await find_user_id(connection, username)
     if user_id is None:
         raise NotFoundError(f"user `{username}` does not exist")
-    return user_id, await get_role_id(change.connection, role)
+    return user_id, await get_role_id(connection, role)

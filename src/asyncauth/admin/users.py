@@ -4,14 +4,14 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from asyncauth.admin.names import find_user_id, get_role_id, validate
-from asyncauth.db.change import Change
 from asyncauth.db.ids import insert_row
 from asyncauth.db.tables import user_roles, users
 from asyncauth.errors import InvalidValueError, TakenError
 from asyncauth.manager import AuthManager
-from asyncauth.model import User
+from asyncauth.model import User, Written
 from asyncauth.passwords import MAX_PASSWORD_BYTES, is_usable
 
 
@@ -24,7 +24,7 @@ async def create_user(
     first_name: str = "",
     last_name: str = "",
     roles: Iterable[str] = (),
-) -> User:
+) -> Written[User]:
     """Create an active user who can log in.
 
     Raises:
@@ -44,11 +44,11 @@ async def create_user(
     password_hash = await auth.hash_password(password)
     role_names = sorted(set(roles))
 
-    async def work(change: Change) -> int:
-        await _require_free(change, username, email)
+    async def work(connection: AsyncConnection) -> int:
+        await _require_free(connection, username, email)
         now = datetime.now()  # noqa: DTZ005 local time without a zone, as FAB writes it
         user_id = await insert_row(
-            change.connection,
+            connection,
             users,
             **values,
             password=password_hash,
@@ -59,17 +59,17 @@ async def create_user(
             changed_on=now,
         )
         for name in role_names:
-            role_id = await get_role_id(change.connection, name)
-            await insert_row(change.connection, user_roles, user_id=user_id, role_id=role_id)
-        change.touch(users, user_roles)
+            role_id = await get_role_id(connection, name)
+            await insert_row(connection, user_roles, user_id=user_id, role_id=role_id)
         return user_id
 
-    return await auth.get_user(await auth.write(work))
+    written = await auth.write(work)
+    return Written(await auth.get_user(written.value), written.token)
 
 
-async def _require_free(change: Change, username: str, email: str) -> None:
-    if await find_user_id(change.connection, username) is not None:
+async def _require_free(connection: AsyncConnection, username: str, email: str) -> None:
+    if await find_user_id(connection, username) is not None:
         raise TakenError(f"the user name `{username}` is taken")
     # By the database's own idea of equal, which the unique constraint has.
-    if (await change.connection.execute(select(users.c.id).where(users.c.email == email))).first() is not None:
+    if (await connection.execute(select(users.c.id).where(users.c.email == email))).first() is not None:
         raise TakenError(f"the e-mail `{email}` is taken")

@@ -20,12 +20,10 @@ class Catalogue:
     """Meanings read so far. Ids are kept as the text in which they arrive: nothing to convert.
 
     Args:
-        stamp: position of the last change of the tables that define the meanings.
         since: when the first of them was asked for, on the clock that runs through suspension.
     """
 
-    def __init__(self, stamp: int, since: float) -> None:
-        self.stamp = stamp
+    def __init__(self, since: float) -> None:
         self.since = since
         self._keys: dict[str, PermissionKey] = {}
 
@@ -37,6 +35,10 @@ class Catalogue:
         """The meanings of `ids`. An id without one (its row is gone, or its name cannot be part of a key) means nothing
         and grants nothing."""
         return filter(None, map(self._keys.get, ids))
+
+    def update(self, other: "Catalogue") -> None:
+        """Take over the meanings of another one."""
+        self._keys.update(other._keys)
 
     async def read(self, session: AsyncSession, ids: Collection[str], role_ids: Collection[int]) -> None:
         """Read the meanings of `ids`, all of them permissions of the roles `role_ids`, with one statement."""

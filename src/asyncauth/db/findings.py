@@ -7,7 +7,8 @@ from sqlalchemy import Connection, select
 
 from asyncauth.db.ids import find_wrong_sequences
 from asyncauth.db.state import State, look
-from asyncauth.db.tables import FAB_VERSION_TABLE, POSITION, ROLE_TABLES, USER_TABLES, airflow_revocations, fab, stamps
+from asyncauth.db.tables import FAB_VERSION_TABLE, airflow_revocations, fab, feed
+from asyncauth.db.triggers import find_lost_definers, find_missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ def find(connection: Connection, at: str | None, head: str | None) -> list[Findi
         *_version(at, head),
         *_tables(state),
         *(_own(connection, state) if at else ()),
+        *_triggers(connection, state),
         *_sequences(connection, state),
     ]
 
@@ -69,10 +71,23 @@ def _own(connection: Connection, state: State) -> Iterator[Finding]:
         what = f"our own tables are incomplete: {', '.join(state.own_missing)}"
         yield Finding(ok=False, what=what, advice="restore them from a backup")
         return
-    missing = {POSITION, *USER_TABLES, *ROLE_TABLES} - set(connection.execute(select(stamps.c.name)).scalars())
+    if connection.execute(select(feed.c.id)).first() is None:
+        what = f"{feed.name} has lost its row"
+        yield Finding(ok=False, what=what, advice="insert (id, epoch, purged) values (1, a new UUID, 0)")
+
+
+def _triggers(connection: Connection, state: State) -> Iterator[Finding]:
+    if state.missing or state.own_missing:
+        return
+    missing = find_missing(connection)
     if missing:
-        what = f"{stamps.name} lacks the rows {', '.join(sorted(missing))}"
-        yield Finding(ok=False, what=what, advice="insert them with position 0")
+        what = f"{len(missing)} triggers that note changes are missing or disabled: {', '.join(missing)}"
+        yield Finding(ok=False, what=what, advice="run asyncauth db upgrade with an account that may create triggers")
+    else:
+        yield Finding(ok=True, what="the triggers that note changes stand")
+    for definer in find_lost_definers(connection):
+        what = f"the account {definer}, as which triggers run, does not exist: every write that they watch fails"
+        yield Finding(ok=False, what=what, advice="create it again, or run asyncauth db upgrade with another account")
 
 
 def _sequences(connection: Connection, state: State) -> Iterator[Finding]:

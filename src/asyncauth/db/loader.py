@@ -1,6 +1,6 @@
 """A user id → a frozen User with all permissions, read in one snapshot. Nothing of the ORM leaves this file."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import Select, bindparam, select
@@ -11,8 +11,8 @@ from asyncauth.cache import Entry
 from asyncauth.clock import Clock
 from asyncauth.db.catalogue import Catalogue
 from asyncauth.db.engine import Database
+from asyncauth.db.feed import Position, Record, parse_tail, tail_column
 from asyncauth.db.pieces import Breather, split
-from asyncauth.db.stamps import COLUMNS, Stamps
 from asyncauth.db.tables import RoleRow, UserRow, role_permissions
 from asyncauth.errors import UserInactiveError, UserNotFoundError
 from asyncauth.model import PermissionKey, Role, User
@@ -22,16 +22,17 @@ _MAX_ROLE_TUPLES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What one load brought. All of it is true at `stamps`."""
+    """What one load brought, read in one snapshot. The deadlines are times on the clock that runs through suspension."""
 
-    user: Entry[User]
-    new_roles: Mapping[int, Entry[Role]]
-    """The roles that were not known before, by id."""
-    stamps: Stamps
-
-
-KnownRole = Callable[[int, Stamps], Entry[Role] | None]
-"""Gives a role if what is known of it is true at these stamps."""
+    user: User
+    deadline: float
+    new_roles: tuple[Role, ...]
+    """The roles that were not known before."""
+    roles_deadline: float
+    catalogue: Catalogue
+    """The one at hand when the load began."""
+    new_meanings: Catalogue
+    """What the load learnt beside it."""
 
 
 class Loader:
@@ -47,13 +48,26 @@ class Loader:
         self._database = database
         self._clock = clock
         self._held: QueryableAttribute[list[RoleRow]] = UserRow.all_roles if group_roles else UserRow.direct_roles
-        self._user = _user_statement(self._held)  # built once: making a statement costs as much as running it
-        self._max_age = max_entry_age_seconds
-        self._catalogue = Catalogue(0, self._clock.elapsed())
+        # Built once: making a statement costs as much as running it.
+        self._user = _user_statement(self._held, database.dialect)
+        self.max_entry_age_seconds = max_entry_age_seconds
+        self._catalogue = Catalogue(self._clock.elapsed())
         self._role_tuples: dict[tuple[int, ...], tuple[Role, ...]] = {}
 
-    async def load(self, user_id: int, known_role: KnownRole) -> Loaded:
+    async def load(
+        self,
+        user_id: int,
+        position: Position,
+        learn: Callable[[list[Record]], None],
+        known_role: Callable[[int], Entry[Role] | None],
+    ) -> Loaded:
         """Load one user.
+
+        Args:
+            user_id: whom.
+            position: up to where changes are known.
+            learn: is given the changes after it that the load's snapshot shows, before `known_role` is asked.
+            known_role: gives what is in memory.
 
         Raises:
             UserNotFoundError, UserInactiveError: the user does not exist, or `active` is not true.
@@ -61,60 +75,68 @@ class Loader:
         """
 
         async def work(session: AsyncSession) -> Loaded:
-            return await self._load(session, user_id, known_role)
+            sent = self._clock.elapsed()
+            found = (await session.execute(self._user, {"user_id": user_id, **position.parameters()})).one_or_none()
+            if found is None:
+                raise UserNotFoundError(f"user {user_id} does not exist")
+            row: UserRow = found[0]
+            if row.active is not True:
+                raise UserInactiveError(f"user {user_id} is inactive")
+            learn(parse_tail(found[1]))
+            return await self._finish(session, row, sent, known_role)
 
         return await self._database.read(work)
 
-    async def _load(self, session: AsyncSession, user_id: int, known_role: KnownRole) -> Loaded:
-        sent = self._clock.elapsed()
-        found = (await session.execute(self._user, {"user_id": user_id})).one_or_none()
-        if found is None:
-            raise UserNotFoundError(f"user {user_id} does not exist")
-        row: UserRow = found[0]
-        if row.active is not True:
-            raise UserInactiveError(f"user {user_id} is inactive")
-        stamps = Stamps(*(position or 0 for position in found[1:]))
-        entries = {role.id: known_role(role.id, stamps) for role in getattr(row, self._held.key)}
-        missing = [role_id for role_id, entry in entries.items() if entry is None]
-        new_roles = await self._load_roles(session, missing, stamps, sent) if missing else {}
-        held = [entry for role_id, entry in sorted((entries | new_roles).items()) if entry is not None]
-        roles = self._shared(tuple(entry.value for entry in held))
-        user = User(row.id, row.username, roles, row.first_name, row.last_name, row.email)
-        deadline = min([sent + self._max_age, *(entry.deadline for entry in held)])
-        return Loaded(Entry(user, stamps.position, deadline), new_roles, stamps)
+    def keep(self, loaded: Loaded) -> None:
+        """Keep the meanings that a load learnt, now that it is known that nothing has changed under it."""
+        if loaded.catalogue is self._catalogue:
+            self._catalogue.update(loaded.new_meanings)
 
-    async def _load_roles(
-        self, session: AsyncSession, role_ids: list[int], stamps: Stamps, sent: float
-    ) -> dict[int, Entry[Role]]:
-        catalogue = self._catalogue_at(stamps, sent)
-        roles = await load_roles(session, role_ids, catalogue)
-        deadline = min(sent, catalogue.since) + self._max_age
-        return {role.id: Entry(role, stamps.position, deadline) for role in roles}
+    def forget(self) -> None:
+        """The meanings have changed."""
+        self._catalogue = Catalogue(self._clock.elapsed())
 
-    def _catalogue_at(self, stamps: Stamps, sent: float) -> Catalogue:
-        """The catalogue that is true at `stamps`: the one at hand, or a new one. It is made anew at half of the age at
-        which its roles become too old, so that these always have the other half. An older load than the one at hand
-        gets one for itself alone."""
-        current = self._catalogue
-        fresh = sent - current.since < self._max_age / 2
-        if stamps.catalogue == current.stamp and fresh:
-            return current
-        new = Catalogue(stamps.catalogue, sent)
-        if stamps.catalogue >= current.stamp:
-            self._catalogue = new
-        return new
-
-    def _shared(self, roles: tuple[Role, ...]) -> tuple[Role, ...]:
+    def share(self, roles: tuple[Role, ...]) -> tuple[Role, ...]:
         """One tuple for all users who hold the same roles. The tuple keeps the objects alive whose ids are its key."""
         if len(self._role_tuples) >= _MAX_ROLE_TUPLES:
             self._role_tuples = {}
         return self._role_tuples.setdefault(tuple(map(id, roles)), roles)
 
+    async def _finish(
+        self, session: AsyncSession, row: UserRow, sent: float, known_role: Callable[[int], Entry[Role] | None]
+    ) -> Loaded:
+        catalogue, meanings = self._catalogue_at(sent), Catalogue(sent)
+        roles_deadline = min(sent, catalogue.since) + self.max_entry_age_seconds
+        entries = {role.id: known_role(role.id) for role in getattr(row, self._held.key)}
+        missing = [role_id for role_id, entry in entries.items() if entry is None]
+        new = await load_roles(session, missing, catalogue, meanings) if missing else []
+        held = {role_id: entry.value for role_id, entry in entries.items() if entry is not None}
+        held |= {role.id: role for role in new}
+        deadline = min(
+            [sent + self.max_entry_age_seconds, *(entry.deadline for entry in entries.values() if entry is not None)]
+        )
+        roles = self.share(tuple(held[role_id] for role_id in sorted(held)))
+        return Loaded(
+            user=User(row.id, row.username, roles, row.first_name, row.last_name, row.email),
+            deadline=min(deadline, roles_deadline) if new else deadline,
+            new_roles=tuple(new),
+            roles_deadline=roles_deadline,
+            catalogue=catalogue,
+            new_meanings=meanings,
+        )
 
-def _user_statement(held: QueryableAttribute[list[RoleRow]]) -> "Select[UserRow, int, int, int, int]":
+    def _catalogue_at(self, sent: float) -> Catalogue:
+        """The catalogue, made anew at half of the age at which its roles become too old, so that these always have the
+        other half."""
+        if sent - self._catalogue.since >= self.max_entry_age_seconds / 2:
+            self.forget()
+        return self._catalogue
+
+
+def _user_statement(held: QueryableAttribute[list[RoleRow]], dialect: str) -> "Select[UserRow, str | None]":
     columns = (UserRow.username, UserRow.first_name, UserRow.last_name, UserRow.email, UserRow.active)
     return (
-        select(UserRow, *COLUMNS)
+        select(UserRow, tail_column(dialect))
         .where(UserRow.id == bindparam("user_id"))
         .options(load_only(*columns), selectinload(held).load_only(RoleRow.id))
     )
@@ -128,8 +150,11 @@ _ROLES = (
 )
 
 
-async def load_roles(session: AsyncSession, role_ids: list[int], catalogue: Catalogue) -> list[Role]:
-    """Read roles with their permissions: one statement, and one more if `catalogue` lacks the meaning of an id."""
+async def load_roles(
+    session: AsyncSession, role_ids: list[int], catalogue: Catalogue, meanings: Catalogue
+) -> list[Role]:
+    """Read roles with their permissions: one statement, and one more if `catalogue` lacks the meaning of an id; then
+    `meanings` has it."""
     rows = (await session.scalars(_ROLES, {"role_ids": role_ids})).all()
     breather = Breather()
     pieces: dict[int, list[list[str]]] = {}
@@ -141,15 +166,16 @@ async def load_roles(session: AsyncSession, role_ids: list[int], catalogue: Cata
             unknown.update(catalogue.unknown(piece))
             await breather.pause()
     if unknown:
-        await catalogue.read(session, unknown, role_ids)
-    return [Role(row.id, row.name, await _keys(pieces[row.id], catalogue)) for row in rows]
+        await meanings.read(session, unknown, role_ids)
+    return [Role(row.id, row.name, await _keys(pieces[row.id], catalogue, meanings)) for row in rows]
 
 
-async def _keys(pieces: list[list[str]], catalogue: Catalogue) -> frozenset[PermissionKey]:
+async def _keys(pieces: list[list[str]], *catalogues: Catalogue) -> frozenset[PermissionKey]:
     breather = Breather()
     keys: set[PermissionKey] = set()
     for piece in pieces:
-        keys.update(catalogue.keys(piece))
+        for catalogue in catalogues:
+            keys.update(catalogue.keys(piece))
         await breather.pause()
     return frozenset(keys)
 

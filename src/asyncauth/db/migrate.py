@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from asyncauth.db.connect import with_connection
 from asyncauth.db.findings import Finding, find
 from asyncauth.db.scripts import know_server, load_scripts, options, prepared, version
+from asyncauth.db.triggers import create_triggers, find_missing
 from asyncauth.db.url import parse_url
 from asyncauth.errors import ConfigurationError
 
@@ -38,7 +39,7 @@ async def upgrade(target: str | AsyncEngine) -> bool:
 
     def work(connection: Connection) -> bool:
         if _is_at_head(connection, scripts):
-            return False
+            return _repair(connection)
         connection.rollback()
         with _to_head(scripts) as context, prepared(connection):
             if _is_at_head(connection, scripts):
@@ -53,6 +54,16 @@ async def upgrade(target: str | AsyncEngine) -> bool:
         return await with_connection(target, work, create=True)
     finally:
         _alembic.release()
+
+
+def _repair(connection: Connection) -> bool:
+    """Make triggers that are missing: rebuilding a table drops them, and an account may not have been allowed to."""
+    if not find_missing(connection):
+        return False
+    connection.rollback()
+    with prepared(connection):
+        create_triggers(connection)
+    return True
 
 
 async def current(target: str | AsyncEngine) -> str | None:

@@ -2,26 +2,12 @@
 
 from typing import Any
 
-from sqlalchemy import BigInteger, ColumnElement, Insert, Select, Table, cast, func, literal, select
+from sqlalchemy import BigInteger, ColumnElement, Insert, Select, Table, cast, func, select
 from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from asyncauth.db.tables import airflow_revocations, revocations
 from asyncauth.model import Claims
-
-OWN = revocations.name
-AIRFLOW = airflow_revocations.name
-
-
-def count_own(now: int) -> "Select[str, int]":
-    """One row: our table's name and how many of its tokens are unexpired at `now`."""
-    return select(literal(OWN), func.count()).select_from(revocations).where(revocations.c.exp > now)
-
-
-def count_airflow(dialect: str, now: int) -> "Select[str, int]":
-    """The same for Airflow's table."""
-    unexpired = airflow_revocations.c.exp > _from_epoch(dialect, now)
-    return select(literal(AIRFLOW), func.count()).select_from(airflow_revocations).where(unexpired)
 
 
 def read_own(now: int) -> "Select[str, str, int]":

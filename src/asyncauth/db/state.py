@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import Connection, inspect, select
+from sqlalchemy import Connection, column, inspect, select, table
 
-from asyncauth.db.tables import FAB_VERSION_TABLE, airflow_revocations, fab, own, stamps
+from asyncauth.db.tables import FAB_VERSION_TABLE, airflow_revocations, fab, own
 from asyncauth.errors import ConfigurationError
 
+MARKS = table("asyncauth_stamp", column("name"))
 CREATING = "creating"
-"""Row of `asyncauth_stamp` while we make the `ab_*` tables: MariaDB and MySQL commit each of them by itself, and a
+"""Row of a table that migration 0001 makes and 0002 drops while we make the `ab_*` tables: MariaDB and MySQL commit each of them by itself, and a
 process that died in between must not be taken for an old FAB."""
 
 
@@ -46,7 +47,7 @@ def look(connection: Connection) -> State:
     return State(
         missing=missing({name: set(table.c.keys()) for name, table in fab.tables.items()}),
         empty=not names & set(fab.tables),
-        creating=stamps.name in columns and _marked(connection),
+        creating=MARKS.name in names and _marked(connection),
         own_missing=missing({name: set(table.c.keys()) for name, table in own.tables.items()}),
         fab_version=FAB_VERSION_TABLE in names,
         airflow_revocations=airflow_revocations.name in names,
@@ -54,7 +55,7 @@ def look(connection: Connection) -> State:
 
 
 def _marked(connection: Connection) -> bool:
-    return connection.execute(select(stamps.c.name).where(stamps.c.name == CREATING)).first() is not None
+    return connection.execute(select(MARKS.c.name).where(MARKS.c.name == CREATING)).first() is not None
 
 
 def refuse_incomplete(state: State) -> None:

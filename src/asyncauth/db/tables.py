@@ -25,7 +25,6 @@ from sqlalchemy import (
     func,
     select,
 )
-from sqlalchemy.dialects.mysql import VARBINARY
 from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, relationship
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -153,30 +152,39 @@ airflow_revocations = Table(
 
 
 class Exact(TypeDecorator[str]):
-    """Text compared byte by byte. MariaDB's and MySQL's collations fold case and accents, or ignore trailing spaces."""
+    """Text compared byte by byte. MariaDB's and MySQL's collations fold case and accents, or ignore trailing spaces, so
+    there the migration makes it VARBINARY; it is bound as text all the same, because aiomysql cannot bind bytes."""
 
     impl = String(255)
     cache_ok = True
-
-    def load_dialect_impl(self, dialect: Dialect) -> TypeEngine[Any]:
-        return dialect.type_descriptor(VARBINARY(255) if dialect.name in {"mysql", "mariadb"} else String(255))
-
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:
-        return value.encode() if value is not None and dialect.name in {"mysql", "mariadb"} else value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
         return value.decode() if isinstance(value, bytes) else value
 
 
-stamps = Table(
-    "asyncauth_stamp",
+changes = Table(
+    "asyncauth_change",
     own,
-    Column("name", String(64), primary_key=True),
-    Column("position", BigInteger, nullable=False),
+    Column("id", BigInteger, primary_key=True),
+    Column("xid", BigInteger),
+    Column("at", BigInteger, nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("item", BigInteger),
+    Column("iss", Exact),
+    Column("jti", Exact),
+    Column("exp", BigInteger),
 )
-"""One row per `ab_*` table: the position of its last change. The row `*` holds the last position given out; a writer
-holds its lock from drawing a position to the commit, so positions are in the order of commits."""
-POSITION = "*"
+"""The change log, written by triggers. `kind` and `item` say what changed (see `db/triggers.py`); `xid` is the writing
+transaction on PostgreSQL, NULL elsewhere; `at` is when, in microseconds since the epoch. The database fills in `id`,
+`xid` and `at`."""
+feed = Table(
+    "asyncauth_feed",
+    own,
+    Column("id", Integer, primary_key=True),
+    Column("epoch", String(36), nullable=False),
+    Column("purged", BigInteger, nullable=False),
+)
+"""One row that names this database; `purged` is the highest id of a record that was deleted."""
 
 revocations = Table(
     "asyncauth_revoked_token",
@@ -186,13 +194,6 @@ revocations = Table(
     Column("exp", BigInteger, nullable=False, index=True),
 )
 """Revoked tokens by issuer ("" for none) and id; `exp` in seconds since the epoch, when the row may go."""
-
-USER_TABLES = tuple(table.name for table in (users, user_roles, groups, group_users, group_roles))
-"""A change in one of these can change who holds which role."""
-CATALOGUE_TABLES = tuple(table.name for table in (actions, resources, permissions))
-"""A change in one of these can change what a permission id means."""
-ROLE_TABLES = (*CATALOGUE_TABLES, roles.name, role_permissions.name)
-"""A change in one of these can change what a role permits."""
 
 
 class Base(DeclarativeBase):

@@ -1,0 +1,183 @@
+"""The follower: keeps memory current by reading the change log, and knows until when it is proven current.
+
+The log in the database is the truth. A wake-up, from PostgreSQL's LISTEN or from Redis, only makes the follower look
+sooner; losing one costs latency, never correctness.
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from asyncauth.clock import Clock
+from asyncauth.db import revocations
+from asyncauth.db.engine import Database
+from asyncauth.db.feed import Position, Record, advance, news_statement, recent_ids_statement, start, start_statement
+from asyncauth.errors import AuthError, DatabaseUnavailableError
+from asyncauth.settings import Settings
+from asyncauth.tokens.revoked import Revocations
+from asyncauth.users import Users
+
+log = logging.getLogger(__name__)
+
+
+async def read_position(database: Database, elapsed: float, horizon_seconds: float) -> Position:
+    """Where the log stands now.
+
+    Raises:
+        DatabaseUnavailableError: see `Database.ask`.
+    """
+    ids: Sequence[Any] = ()
+    if database.dialect not in {"postgresql", "sqlite"}:
+        # Asked first: what is committed between the two statements then counts as missing, and is looked for.
+        ids = [row.id for row in await database.ask(recent_ids_statement(horizon_seconds))]
+    rows = await database.ask(start_statement(database.dialect))
+    return start(rows[0], ids, elapsed)
+
+
+class Follower:
+    """Reads what is new, tells `users` and `revoked`, and keeps the proof.
+
+    Args:
+        airflow: whether Airflow's table of revoked tokens stands.
+    """
+
+    def __init__(
+        self, database: Database, users: Users, revoked: Revocations, clock: Clock, settings: Settings, *, airflow: bool
+    ) -> None:
+        self.proven_until = 0.0
+        """On the clock that runs through suspension: when memory stops being proven."""
+        self.trouble: str | None = None
+        """Why the last look failed; None if it did not."""
+        self.restarts = 0
+        self.looks = 0
+        self._database = database
+        self._users = users
+        self._revoked = revoked
+        self._clock = clock
+        self._settings = settings
+        self._airflow = airflow
+        self._relies_on_triggers = True
+        self._news = news_statement(database.dialect)
+        self._looking = asyncio.Lock()
+        self._asked = 0
+        self._answered = 0
+        self._woken = asyncio.Event()
+
+    def wake(self) -> None:
+        """Look soon. For the loop's thread."""
+        self._woken.set()
+
+    async def run(self) -> None:
+        """Follow for ever. Trouble is logged when it begins and when it ends."""
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.poll_interval_seconds):
+                    await self._woken.wait()
+            self._woken.clear()
+            trouble = self.trouble
+            try:
+                await self.catch_up()
+            except AuthError as error:
+                self.trouble = str(error)
+                if trouble is None:
+                    log.warning("cannot ask for changes: %s", error)
+            except Exception:  # a follower that ends takes the whole server with it
+                self.trouble = "asking for changes failed"
+                log.exception("cannot ask for changes")
+            else:
+                if trouble is not None:
+                    log.warning("changes are known again")
+
+    async def catch_up(self) -> None:
+        """Know every change that was committed before this call. Those who call meanwhile share one look.
+
+        Raises:
+            DatabaseUnavailableError: nothing is known anew.
+        """
+        self._asked += 1
+        asked = self._asked
+        async with self._looking:
+            if self._answered < asked:
+                answered = self._asked
+                await self._look()
+                self._answered = answered
+
+    async def see_own_write(self) -> None:
+        """Know what this worker has just committed. If the database cannot be asked, nothing is granted until it can."""
+        try:
+            await self.catch_up()
+            if not self._relies_on_triggers:
+                await self.restart()
+        except DatabaseUnavailableError as error:
+            self.proven_until = 0.0
+            self.trouble = str(error)
+
+    async def _look(self) -> None:
+        """The proof counts from when the question was sent."""
+        sent, before = self._clock.elapsed(), self._users.position
+        rows = await self._database.ask(self._news, before.parameters())
+        horizon = self._settings.late_commit_horizon_seconds
+        news = advance(before, rows, sent, horizon, self._database.dialect)
+        if news.lost is not None:
+            log.warning("dropping everything in memory: %s", news.lost)
+            await self.restart()
+        else:
+            self._users.position = news.position
+            self._learn(news.records)
+            if not self._relies_on_triggers:
+                await self._read_revocations()
+        self._revoked.purge(self._clock.now())
+        self.proven_until = sent + self._settings.max_staleness_seconds
+        self.trouble = None
+        self.looks += 1
+
+    async def begin(self) -> None:
+        """The first look, at the position that `users` was given.
+
+        Raises:
+            DatabaseUnavailableError: see `Database.ask`.
+        """
+        await self._read_revocations()
+        await self.catch_up()
+
+    async def rely_on_triggers(self, yes: bool) -> None:
+        """Say whether the log tells all. If not, entries live no longer than memory may be unproven, and revocations
+        are read whole at every look. Either way what is known is forgotten.
+
+        Raises:
+            DatabaseUnavailableError: see `Database.ask`.
+        """
+        self._relies_on_triggers = yes
+        settings = self._settings
+        self._users.limit_age(settings.max_entry_age_seconds if yes else settings.max_staleness_seconds)
+        await self.restart()
+
+    async def restart(self) -> None:
+        """Forget everything and go on from where the log stands now.
+
+        Raises:
+            DatabaseUnavailableError: see `Database.ask`.
+        """
+        self.restarts += 1
+        position = await read_position(
+            self._database, self._clock.elapsed(), self._settings.late_commit_horizon_seconds
+        )
+        self._users.restart(position)
+        await self._read_revocations()
+
+    def _learn(self, records: Iterable[Record]) -> None:
+        self._users.learn(record for record in records if record.token is None)
+        tokens = [record.token for record in records if record.token is not None]
+        self._revoked.own.add(((iss, jti), exp) for iss, jti, exp in tokens if iss is not None)
+        self._revoked.airflow.add((jti, exp) for iss, jti, exp in tokens if iss is None)
+
+    async def _read_revocations(self) -> None:
+        """All that still matter: a token is accepted for the leeway after it expired."""
+        since = int(self._clock.now()) - self._settings.jwt_leeway_seconds
+        own = await self._database.ask(revocations.read_own(since))
+        self._revoked.own.add(((iss, jti), exp) for iss, jti, exp in own)
+        if self._airflow:
+            rows = await self._database.ask(revocations.read_airflow(self._database.dialect, since))
+            self._revoked.airflow.add((jti, exp) for jti, exp in rows)

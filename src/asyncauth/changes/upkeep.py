@@ -1,0 +1,76 @@
+"""Now and then: do the triggers still stand? Are there old records to delete?"""
+
+import asyncio
+import logging
+import random
+
+from sqlalchemy import Connection
+from sqlalchemy.ext.asyncio import AsyncSession
+
+from asyncauth.changes.follower import Follower
+from asyncauth.clock import Clock
+from asyncauth.db.engine import Database
+from asyncauth.db.purge import purge_changes
+from asyncauth.db.triggers import find_missing
+from asyncauth.errors import AuthError
+from asyncauth.settings import Settings
+
+log = logging.getLogger(__name__)
+_PURGE_SECONDS = 3600.0
+
+
+class Upkeep:
+    """Looks after the change log for one manager."""
+
+    def __init__(self, database: Database, follower: Follower, clock: Clock, settings: Settings) -> None:
+        self.missing: list[str] = []
+        """The triggers that ought to stand and do not."""
+        self._database = database
+        self._follower = follower
+        self._clock = clock
+        self._settings = settings
+
+    async def run(self) -> None:
+        """Look after it for ever."""
+        purged = self._clock.elapsed() + random.uniform(0, _PURGE_SECONDS) - _PURGE_SECONDS  # noqa: S311 spread workers
+        while True:
+            await asyncio.sleep(self._settings.trigger_check_seconds)
+            try:
+                await self.check_triggers()
+                if self._clock.elapsed() - purged > _PURGE_SECONDS:
+                    purged = self._clock.elapsed()
+                    await purge_changes(self._database, self._clock.now(), self._settings.change_retention_seconds)
+            except AuthError as error:
+                log.info("upkeep of the change log failed: %s", error)
+            except Exception:  # the next time may go well
+                log.exception("upkeep of the change log failed")
+
+    async def check_triggers(self) -> None:
+        """Look, and tell the follower. What it knows is forgotten whenever the answer changes: changes went unnoted.
+
+        Raises:
+            DatabaseUnavailableError: see `Database.read`.
+        """
+        missing = await self._database.read(_find_missing)
+        if bool(missing) != bool(self.missing):
+            if missing:
+                log.error(
+                    "%d triggers are missing (%s): changes by other programs are seen after %g s; "
+                    "run asyncauth db upgrade with an account that may create them",
+                    len(missing),
+                    ", ".join(missing),
+                    self._settings.max_staleness_seconds,
+                )
+            else:
+                log.warning("the triggers stand again")
+            await self._follower.rely_on_triggers(not missing)
+        self.missing = missing
+
+
+async def _find_missing(session: AsyncSession) -> list[str]:
+    connection = await session.connection()
+    return await connection.run_sync(_look)
+
+
+def _look(connection: Connection) -> list[str]:
+    return find_missing(connection)

@@ -1,0 +1,37 @@
+"""Old records of the change log, deleted in small pieces by whoever comes first."""
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from asyncauth.db.engine import Database
+from asyncauth.db.tables import changes, feed
+
+_PIECE = 1_000
+
+
+async def purge_changes(database: Database, now: float, retention_seconds: float) -> int:
+    """Delete records older than `retention_seconds`; returns how many.
+
+    Raises:
+        DatabaseUnavailableError: see `Database.write`.
+    """
+    total = 0
+    while True:
+        deleted = await database.write(lambda connection: _purge_piece(connection, now, retention_seconds))
+        total += deleted
+        if deleted < _PIECE:
+            return total
+
+
+async def _purge_piece(connection: AsyncConnection, now: float, retention_seconds: float) -> int:
+    old = changes.c.at < int((now - retention_seconds) * 1_000_000)
+    ids = (
+        (await connection.execute(select(changes.c.id).where(old).order_by(changes.c.id).limit(_PIECE))).scalars().all()
+    )
+    if not ids:
+        return 0
+    # In the same transaction: a follower that has not read them must learn that they are gone.
+    highest = select(func.max(changes.c.id)).where(changes.c.id.in_(ids)).scalar_subquery()
+    await connection.execute(update(feed).where(feed.c.purged < highest).values(purged=highest))
+    await connection.execute(delete(changes).where(changes.c.id.in_(ids)))
+    return len(ids)

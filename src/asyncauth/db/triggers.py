@@ -1,0 +1,298 @@
+"""The triggers that write the change log, whoever changes a row: our use cases, FAB's pages, `airflow users`, `psql`.
+
+A trigger takes no lock that another writer wants, makes nobody wait and fails nobody. It notes what kind of thing
+changed and its id, never a value. What needs no record writes none: a new user is in nobody's memory, and a login
+changes bookkeeping columns only.
+"""
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Column, Connection, Table, inspect, text
+from sqlalchemy.exc import DBAPIError
+
+from asyncauth.db.tables import (
+    actions,
+    airflow_revocations,
+    changes,
+    group_roles,
+    group_users,
+    groups,
+    permissions,
+    resources,
+    revocations,
+    role_permissions,
+    roles,
+    user_roles,
+    users,
+)
+
+CHANNEL = "asyncauth"
+"""Where PostgreSQL announces, at the commit, that there are new records."""
+PREFIX = "asyncauth_"
+MANY = 100
+"""A statement on PostgreSQL that changes more users or roles than this writes one record that means all of them."""
+_INSERT, _UPDATE, _DELETE, _TRUNCATE = "insert", "update", "delete", "truncate"
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What a change of a table's rows means."""
+
+    table: Table
+    kind: str
+    item: Column[Any] | None
+    """The column that tells, by its values before and after, which user or role changed; None: all of the kind."""
+    inserts: bool
+    """Whether a new row can change what is in memory."""
+    matters: tuple[Column[Any], ...] = ()
+    """The columns whose change counts; empty: all."""
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of the columns that are compared."""
+        return tuple(column.name for column in self.matters or self.table.columns)
+
+
+_USER_COLUMNS = (users.c.id, users.c.username, users.c.first_name, users.c.last_name, users.c.email, users.c.active)
+WATCHED = (
+    Watch(users, "user", users.c.id, inserts=False, matters=_USER_COLUMNS),
+    Watch(user_roles, "user", user_roles.c.user_id, inserts=True),
+    Watch(group_users, "user", group_users.c.user_id, inserts=True),
+    Watch(group_roles, "user", None, inserts=True),
+    Watch(groups, "user", None, inserts=False, matters=(groups.c.id,)),
+    Watch(roles, "role", roles.c.id, inserts=False),
+    Watch(role_permissions, "role", role_permissions.c.role_id, inserts=True),
+    Watch(permissions, "catalogue", None, inserts=False),
+    Watch(actions, "catalogue", None, inserts=False),
+    Watch(resources, "catalogue", None, inserts=False),
+)
+"""Cascades need no watch of their own: the parent's delete tells, and on MariaDB only the parent's trigger fires."""
+_TOKENS = (revocations, airflow_revocations)
+
+
+def create_triggers(connection: Connection, *, offline: bool = False) -> None:
+    """Make the triggers on those watched tables that stand; all that are watched but Airflow's, when `offline`.
+
+    Raises:
+        sqlalchemy.exc.DBAPIError: the account may not.
+    """
+    dialect, schema = connection.dialect.name, _schema(connection, offline=offline)
+    there = _watched_names() - {airflow_revocations.name} if offline else set(inspect(connection).get_table_names())
+    make = {"postgresql": _postgresql, "sqlite": _sqlite}.get(dialect, _mysql)
+    make_token = {"postgresql": _postgresql_token, "sqlite": _sqlite_token}.get(dialect, _mysql_token)
+    statements = [statement for watch in WATCHED if watch.table.name in there for statement in make(watch, schema)]
+    statements += [statement for table in _TOKENS if table.name in there for statement in make_token(table, schema)]
+    for statement in statements:
+        connection.exec_driver_sql(statement)
+
+
+def drop_triggers(connection: Connection) -> None:
+    """Take them away again."""
+    schema = _schema(connection)
+    for name, _ in sorted(expected(connection.dialect.name, _watched_names())):
+        if connection.dialect.name == "postgresql":
+            connection.exec_driver_sql(f"DROP FUNCTION IF EXISTS {schema}.{name}() CASCADE")
+        else:
+            connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
+
+
+def _watched_names() -> set[str]:
+    return {table.name for table in (*(watch.table for watch in WATCHED), *_TOKENS)}
+
+
+def _schema(connection: Connection, *, offline: bool = False) -> str:
+    """The quoted name of the schema that the tables stand in."""
+    if connection.dialect.name != "postgresql":
+        return ""
+    name = "public" if offline else connection.exec_driver_sql("SELECT current_schema()").scalar_one()
+    return connection.dialect.identifier_preparer.quote_identifier(name)
+
+
+def expected(dialect: str, tables: Collection[str]) -> set[tuple[str, str]]:
+    """The (trigger, table) pairs that have to stand where `tables` stand."""
+    pairs = {
+        (_name(watch.table, event), watch.table.name)
+        for watch in WATCHED
+        for event in _events(watch, dialect)
+        if watch.table.name in tables
+    }
+    return pairs | {(_name(table, _INSERT), table.name) for table in _TOKENS if table.name in tables}
+
+
+def find_missing(connection: Connection) -> list[str]:
+    """The triggers that ought to stand and do not, or that somebody disabled."""
+    dialect = connection.dialect.name
+    tables = inspect(connection).get_table_names()
+    standing = {(name, table) for name, table in connection.execute(text(_STANDING.get(dialect, _STANDING["mysql"])))}
+    return sorted(name for name, _ in expected(dialect, tables) - standing)
+
+
+def find_lost_definers(connection: Connection) -> list[str]:
+    """Accounts as which our triggers run and that do not exist any more, as far as this account may know. MariaDB and
+    MySQL refuse every write to a table with such a trigger (error 1449)."""
+    if connection.dialect.name not in {"mysql", "mariadb"}:
+        return []
+    try:
+        return list(connection.execute(text(_LOST_DEFINERS)).scalars())
+    except DBAPIError:  # it may not look at the accounts
+        connection.rollback()
+        return []
+
+
+_LOST_DEFINERS = f"""
+    SELECT DISTINCT definer FROM information_schema.triggers
+    WHERE trigger_schema = database() AND trigger_name LIKE '{PREFIX}%' AND definer <> current_user()
+    AND definer NOT IN (SELECT concat(user, '@', host) FROM mysql.user)"""
+_STANDING = {
+    "postgresql": """
+        SELECT t.tgname, c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+        WHERE c.relnamespace = current_schema()::regnamespace AND NOT t.tgisinternal AND t.tgenabled <> 'D'""",
+    "sqlite": "SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'",
+    "mysql": """
+        SELECT trigger_name, event_object_table FROM information_schema.triggers
+        WHERE trigger_schema = database()""",
+}
+
+
+def _name(table: Table, event: str) -> str:
+    return f"{PREFIX}{table.name}_{event}"
+
+
+def _events(watch: Watch, dialect: str) -> Iterator[str]:
+    # SQLite's REPLACE skips delete triggers, so there an insert tells.
+    if watch.inserts or dialect == "sqlite":
+        yield _INSERT
+    yield _UPDATE
+    yield _DELETE
+    if dialect == "postgresql":
+        yield _TRUNCATE
+
+
+# ── PostgreSQL: one call for a statement, with the rows before and after it ──
+
+
+def _postgresql(watch: Watch, schema: str) -> Iterator[str]:
+    for event in _events(watch, "postgresql"):
+        yield from _postgresql_trigger(watch.table, event, schema, _postgresql_records(watch, event))
+
+
+def _postgresql_records(watch: Watch, event: str) -> str:
+    """A query for the records that a statement means: kind and item."""
+    everything = f"SELECT '{watch.kind}', NULL::bigint"
+    if event == _TRUNCATE:
+        return everything
+    item = "NULL::bigint" if watch.item is None else watch.item.name
+    if event == _UPDATE:
+        before, after = (", ".join(f"{side}.{column}" for column in watch.columns) for side in ("o", "n"))
+        changed = f"old_rows o FULL JOIN new_rows n ON o.id = n.id WHERE ({before}) IS DISTINCT FROM ({after})"
+        if watch.item is None:
+            return f"{everything} WHERE EXISTS (SELECT FROM {changed})"
+        items = f"SELECT o.{item} AS item FROM {changed} UNION SELECT n.{item} FROM {changed}"
+    else:
+        rows = "new_rows" if event == _INSERT else "old_rows"
+        if watch.item is None:
+            return f"{everything} WHERE EXISTS (SELECT FROM {rows})"
+        items = f"SELECT DISTINCT {item} AS item FROM {rows}"
+    return (
+        f"SELECT DISTINCT '{watch.kind}', CASE WHEN many > {MANY} THEN NULL ELSE item::bigint END "
+        f"FROM (SELECT item, count(*) OVER () AS many FROM ({items}) AS found WHERE item IS NOT NULL) AS counted"
+    )
+
+
+def _postgresql_trigger(table: Table, event: str, schema: str, records: str, columns: str = "") -> Iterator[str]:
+    name = _name(table, event)
+    # Triggers run as the writer: without SECURITY DEFINER an account that may only write to FAB's tables would fail.
+    # With it, the search path must be fixed, or the writer could put tables of its own in place of ours.
+    yield f"""
+        CREATE OR REPLACE FUNCTION {schema}.{name}() RETURNS trigger
+        LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+        BEGIN
+            INSERT INTO {schema}.{changes.name} (kind, item{columns}) {records};
+            IF FOUND THEN PERFORM pg_notify('{CHANNEL}', ''); END IF;
+            RETURN NULL;
+        END $body$"""
+    rows = {
+        _INSERT: "REFERENCING NEW TABLE AS new_rows",
+        _UPDATE: "REFERENCING OLD TABLE AS old_rows NEW TABLE AS new_rows",
+        _DELETE: "REFERENCING OLD TABLE AS old_rows",
+        _TRUNCATE: "",
+    }[event]
+    yield f"DROP TRIGGER IF EXISTS {name} ON {schema}.{table.name}"
+    yield (
+        f"CREATE TRIGGER {name} AFTER {event} ON {schema}.{table.name} {rows} "
+        f"FOR EACH STATEMENT EXECUTE FUNCTION {schema}.{name}()"
+    )
+
+
+def _postgresql_token(table: Table, schema: str) -> Iterator[str]:
+    own = table is revocations
+    iss, exp = ("iss", "exp") if own else ("NULL", "extract(epoch FROM exp)::bigint")
+    records = f"SELECT 'token', NULL::bigint, {iss}, jti, {exp} FROM new_rows"
+    yield from _postgresql_trigger(table, _INSERT, schema, records, ", iss, jti, exp")
+
+
+# ── MariaDB and MySQL: one call for a row ──
+
+
+def _mysql(watch: Watch, _: str) -> Iterator[str]:
+    for event in _events(watch, "mysql"):
+        yield from _mysql_trigger(watch.table, event, _mysql_body(watch, event))
+
+
+def _mysql_trigger(table: Table, event: str, body: str) -> Iterator[str]:
+    name = _name(table, event)
+    yield f"DROP TRIGGER IF EXISTS {name}"
+    yield f"CREATE TRIGGER {name} AFTER {event} ON {table.name} FOR EACH ROW BEGIN {body} END"
+
+
+def _mysql_body(watch: Watch, event: str) -> str:
+    def record(side: str) -> str:
+        item = "NULL" if watch.item is None else f"{side}.{watch.item.name}"
+        return f"INSERT INTO {changes.name} (kind, item) VALUES ('{watch.kind}', {item});"
+
+    if event != _UPDATE:
+        return record("NEW" if event == _INSERT else "OLD")
+    # BINARY: to the collation "Ada" and "ada" are equal.
+    same = " AND ".join(f"BINARY OLD.{column} <=> BINARY NEW.{column}" for column in watch.columns)
+    other = (
+        f"IF NOT OLD.{watch.item.name} <=> NEW.{watch.item.name} THEN {record('NEW')} END IF;"
+        if watch.item is not None
+        else ""
+    )
+    return f"IF NOT ({same}) THEN {record('OLD')} {other} END IF;"
+
+
+def _mysql_token(table: Table, _: str) -> Iterator[str]:
+    iss, exp = ("NEW.iss", "NEW.exp") if table is revocations else ("NULL", "FLOOR(UNIX_TIMESTAMP(NEW.exp))")
+    record = f"INSERT INTO {changes.name} (kind, iss, jti, exp) VALUES ('token', {iss}, NEW.jti, {exp});"
+    yield from _mysql_trigger(table, _INSERT, record)
+
+
+# ── SQLite: one call for a row; a reader drops everything on any record ──
+
+
+def _sqlite(watch: Watch, _: str) -> Iterator[str]:
+    for event in _events(watch, "sqlite"):
+        condition = ""
+        if event == _UPDATE:
+            # COLLATE BINARY: to NOCASE "Ada" and "ada" are equal.
+            differs = (f"OLD.{column} COLLATE BINARY IS NOT NEW.{column}" for column in watch.columns)
+            condition = f"WHEN {' OR '.join(differs)}"
+        side = "NEW" if event == _INSERT else "OLD"
+        item = "NULL" if watch.item is None else f"{side}.{watch.item.name}"
+        record = f"INSERT INTO {changes.name} (kind, item) VALUES ('{watch.kind}', {item});"
+        yield from _sqlite_trigger(watch.table, event, condition, record)
+
+
+def _sqlite_trigger(table: Table, event: str, condition: str, record: str) -> Iterator[str]:
+    name = _name(table, event)
+    yield f"DROP TRIGGER IF EXISTS {name}"
+    yield f"CREATE TRIGGER {name} AFTER {event} ON {table.name} {condition} BEGIN {record} END"
+
+
+def _sqlite_token(table: Table, _: str) -> Iterator[str]:
+    iss, exp = ("NEW.iss", "NEW.exp") if table is revocations else ("NULL", "CAST(strftime('%s', NEW.exp) AS INTEGER)")
+    record = f"INSERT INTO {changes.name} (kind, iss, jti, exp) VALUES ('token', {iss}, NEW.jti, {exp});"
+    yield from _sqlite_trigger(table, _INSERT, "", record)

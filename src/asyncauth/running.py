@@ -1,0 +1,124 @@
+"""A started manager's parts, and how they are put together."""
+
+import asyncio
+from dataclasses import dataclass
+
+from sqlalchemy import NullPool
+from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
+
+from asyncauth.changes.consistency import Receipts, make_receipts
+from asyncauth.changes.follower import Follower, read_position
+from asyncauth.changes.postgres import Listener
+from asyncauth.changes.upkeep import Upkeep
+from asyncauth.clock import Clock
+from asyncauth.db.engine import Database
+from asyncauth.db.explain import MISSING_TABLES
+from asyncauth.db.loader import Loader
+from asyncauth.db.state import State, look
+from asyncauth.db.url import parse_url
+from asyncauth.errors import ConfigurationError
+from asyncauth.passwords import PasswordHasher
+from asyncauth.settings import Settings
+from asyncauth.tasks import Tasks
+from asyncauth.tokens.issue import Issuer
+from asyncauth.tokens.keys import Key
+from asyncauth.tokens.revoked import Revocations
+from asyncauth.tokens.verify import Verifier
+from asyncauth.users import Users
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """All parts of a started manager. They appear and go together, so nobody sees half of them."""
+
+    database: Database
+    state: State
+    hasher: PasswordHasher
+    issuer: Issuer
+    verifier: Verifier
+    receipts: Receipts
+    revoked: Revocations
+    users: Users
+    follower: Follower
+    upkeep: Upkeep
+    listener: Listener | None
+    """None: not PostgreSQL."""
+    tasks: Tasks
+    background: tuple[asyncio.Task[None], ...]
+
+
+async def connect(settings: Settings, engine: AsyncEngine, key: Key, clock: Clock) -> Running:
+    """Learn the present state of the database and begin to follow it.
+
+    Raises:
+        ConfigurationError: the database lacks tables.
+        DatabaseUnavailableError: it did not answer.
+    """
+    database = Database(engine, timeout_seconds=settings.database_timeout_seconds)
+    state = await database.read(_read_state)
+    if state.missing or state.own_missing:
+        raise ConfigurationError(MISSING_TABLES)
+    tasks = Tasks()
+    loader = Loader(
+        database,
+        clock,
+        group_roles=settings.group_roles if settings.group_roles is not None else not state.fab_version,
+        max_entry_age_seconds=settings.max_entry_age_seconds,
+    )
+    position = await read_position(database, clock.elapsed(), settings.late_commit_horizon_seconds)
+    users = Users(loader, tasks, clock, settings, position, coarse=database.dialect == "sqlite")
+    revoked = Revocations(settings.issuers, settings.jwt_leeway_seconds)
+    follower = Follower(database, users, revoked, clock, settings, airflow=state.airflow_revocations)
+    upkeep = Upkeep(database, follower, clock, settings)
+    await upkeep.check_triggers()
+    await follower.begin()
+    listener = _listener(engine, follower, settings) if database.dialect == "postgresql" else None
+    loops = [(follower.run(), "follower"), (upkeep.run(), "upkeep")]
+    if listener is not None:
+        loops.append((listener.run(), "listener"))
+    return Running(
+        database=database,
+        state=state,
+        hasher=PasswordHasher(
+            concurrency=settings.password_hash_concurrency,
+            queue_size=settings.password_queue_size,
+            queue_seconds=settings.password_queue_seconds,
+        ),
+        issuer=_issuer(key, settings),
+        verifier=_verifier(key, settings),
+        receipts=make_receipts(key),
+        revoked=revoked,
+        users=users,
+        follower=follower,
+        upkeep=upkeep,
+        listener=listener,
+        tasks=tasks,
+        background=tuple(tasks.start(loop, f"asyncauth {name}") for loop, name in loops),
+    )
+
+
+async def _read_state(session: AsyncSession) -> State:
+    return await (await session.connection()).run_sync(look)
+
+
+def _listener(engine: AsyncEngine, follower: Follower, settings: Settings) -> Listener:
+    if settings.listen_url is not None:
+        engine = create_async_engine(parse_url(settings.listen_url), poolclass=NullPool, hide_parameters=True)
+    return Listener(engine, follower.wake, timeout_seconds=settings.database_timeout_seconds)
+
+
+def _issuer(key: Key, settings: Settings) -> Issuer:
+    first_issuer = settings.issuers[0] if settings.issuers else None
+    first_audience = settings.audiences[0] if settings.audiences else None
+    return Issuer(key, first_issuer, first_audience, settings.jwt_expiration_seconds)
+
+
+def _verifier(key: Key, settings: Settings) -> Verifier:
+    return Verifier(
+        key,
+        issuers=settings.issuers,
+        audiences=settings.audiences,
+        leeway_seconds=settings.jwt_leeway_seconds,
+        size=settings.token_cache_size,
+        size_bytes=settings.token_cache_bytes,
+    )
