@@ -1,12 +1,9 @@
 """Web tests run on SQLite alone: no adapter ever sees a database."""
 
-import asyncio
-from collections.abc import AsyncIterator
-
 import httpx
 import pytest
 
-from asyncauth import AuthManager, Settings, User, admin
+from asyncauth import AuthManager, User, admin
 from asyncauth.db.change import Change
 from asyncauth.db.ids import insert_row
 from asyncauth.db.tables import user_roles, users
@@ -73,7 +70,7 @@ def app(make_app: MakeApp, auth: AuthManager) -> ASGIApp:
 
 def client(app: ASGIApp) -> httpx.AsyncClient:
     """A client that calls the app without a network; what the app raises reaches the test."""
-    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://testserver")  # type: ignore[arg-type]
+    return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://testserver")
 
 
 def bearer(token: str) -> dict[str, str]:

@@ -49,7 +49,7 @@ def expected(method: str, credential: str, *, ours: bool) -> int:
 
 
 async def test_the_whole_matrix(make_app: MakeApp, auth: AuthManager, token: str) -> None:
-    """Method × credential × origin: a cookie changes nothing for other sites, and a header decides alone."""
+    """Methods, credentials, origins: a cookie does nothing for other sites, and a header decides alone."""
     cookie = f"theme=dark; {COOKIE.name}={token}; lang=en"
     sent: dict[str, dict[str, str]] = {
         "none": {},

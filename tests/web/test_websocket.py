@@ -250,9 +250,7 @@ async def test_a_push_is_checked(auth: AuthManager, ada: User, token: str) -> No
         assert ws.from_app.empty()
 
 
-async def test_an_app_stuck_on_a_client_that_does_not_read_is_woken(
-    auth: AuthManager, ada: User, token: str
-) -> None:
+async def test_an_app_stuck_on_a_client_that_does_not_read_is_woken(auth: AuthManager, ada: User, token: str) -> None:
     """The message that was waiting does not go out any more."""
 
     async def push(_: Receive, send: Send) -> None:
@@ -298,7 +296,7 @@ async def test_a_client_that_is_gone_while_we_close(auth: AuthManager, ada: User
         async def gone(message: object) -> None:
             raise OSError
 
-        ws.from_app.put = gone  # type: ignore[method-assign]
+        ws.from_app.put = gone  # type: ignore[method-assign, assignment]
         await auth.revoke_token(token)
         assert await ws.ended() is None
 

@@ -41,7 +41,7 @@ class WebsocketDriver:
 
     async def __aenter__(self) -> Self:
         await self.to_app.put({"type": "websocket.connect"})
-        self.task = asyncio.ensure_future(self.app(self.scope, self.to_app.get, self._send))  # type: ignore[arg-type]
+        self.task = asyncio.ensure_future(self.app(self.scope, self.to_app.get, self._send))
         return self
 
     async def __aexit__(
