@@ -79,33 +79,31 @@ async def test_a_cookie_may_still_be_forbidden(make_app: MakeApp, auth: AuthMana
     assert "no role of `ada`" in response.json()["detail"]
 
 
-@pytest.mark.parametrize(
-    ("cookies", "status"),
-    [
-        ([""], 401),
-        (["garbage"], 401),
-        (["; ;=;=;;"], 401),
-        ([f"{COOKIE.name}="], 401),
-        ([f"{COOKIE.name}=garbage"], 401),
-        ([f'{COOKIE.name}="%s"'], 401),
-        ([f"{COOKIE.name}=\xff"], 401),
-        ([f"x{COOKIE.name}=%s"], 401),
-        ([f"{COOKIE.name.upper()}=%s"], 401),
-        ([f"{COOKIE.name}=%s; {COOKIE.name}=%s"], 401),  # one of them may be planted
-        ([f"{COOKIE.name}=%s", f"{COOKIE.name}=garbage"], 401),
-        ([f"{COOKIE.name}=" + "a" * 1_000_000], 401),
-        (["a=b", f"{COOKIE.name}=%s"], 200),  # HTTP/2 splits the header
-        ([f"a=b;{COOKIE.name}=%s"], 200),
-        ([f" {COOKIE.name} = %s "], 200),
-    ],
-)
-async def test_hostile_cookies(
-    make_app: MakeApp, auth: AuthManager, token: str, cookies: list[str], status: int
-) -> None:
+COOKIES: list[tuple[list[str], int]] = [
+    ([""], 401),
+    (["garbage"], 401),
+    (["; ;=;=;;"], 401),
+    ([f"{COOKIE.name}="], 401),
+    ([f"{COOKIE.name}=garbage"], 401),
+    ([f'{COOKIE.name}="%s"'], 401),
+    ([f"{COOKIE.name}=\xff"], 401),
+    ([f"x{COOKIE.name}=%s"], 401),
+    ([f"{COOKIE.name.upper()}=%s"], 401),
+    ([f"{COOKIE.name}=%s; {COOKIE.name}=%s"], 401),  # one of them may be planted
+    ([f"{COOKIE.name}=%s", f"{COOKIE.name}=garbage"], 401),
+    ([f"{COOKIE.name}=" + "a" * 1_000_000], 401),
+    (["a=b", f"{COOKIE.name}=%s"], 200),  # HTTP/2 splits the header
+    ([f"a=b;{COOKIE.name}=%s"], 200),
+    ([f" {COOKIE.name} = %s "], 200),
+]
+
+
+async def test_hostile_cookies(make_app: MakeApp, auth: AuthManager, token: str) -> None:
     """Nothing passes by accident, nothing fails with 500."""
-    headers = [(b"cookie", cookie.replace("%s", token).encode("latin-1")) for cookie in cookies]
     async with client(make_app(auth, COOKIE)) as http:
-        assert (await http.get("/me", headers=headers)).status_code == status
+        for cookies, status in COOKIES:
+            headers = [(b"cookie", cookie.replace("%s", token).encode("latin-1")) for cookie in cookies]
+            assert (await http.get("/me", headers=headers)).status_code == status, cookies
 
 
 def scope(headers: list[tuple[bytes, bytes]], **values: object) -> Scope:

@@ -3,7 +3,6 @@
 import json
 
 import httpx
-import pytest
 
 from asyncauth import AuthManager, User, admin
 from asyncauth.web.http import ASGIApp
@@ -13,11 +12,11 @@ from tests.web.conftest import add_user, bearer, client, deactivate
 UNKNOWN = {"detail": "the credentials are missing, invalid or expired"}
 
 
-def refused(response: httpx.Response, challenge: str) -> None:
+def refused(response: httpx.Response, challenge: str, case: str = "") -> None:
     """A 401 as it must be."""
-    assert response.status_code == 401
-    assert response.json() == UNKNOWN
-    assert response.headers["www-authenticate"] == challenge
+    assert response.status_code == 401, case
+    assert response.json() == UNKNOWN, case
+    assert response.headers["www-authenticate"] == challenge, case
     assert response.headers["cache-control"] == "no-store"
     assert response.headers["content-type"] == "application/json"
     assert len(response.headers.get_list("content-length")) == 1
@@ -75,15 +74,14 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("case", HOSTILE)
-async def test_hostile_headers(app: ASGIApp, token: str, case: str) -> None:
+async def test_hostile_headers(app: ASGIApp, token: str) -> None:
     """Each is one and the same 401: nothing passes, nothing fails with 500, nothing tells what was wrong."""
-    values, challenge = HOSTILE[case]
-    sent = token[:-2] if case == "signature cut" else token
-    headers = [(b"authorization", value.replace(b"%s", sent.encode())) for value in values]
     async with client(app) as http:
-        refused(await http.get("/me", headers=headers), challenge)
-        refused(await http.get("/dags/etl", headers=headers), challenge)
+        for case, (values, challenge) in HOSTILE.items():
+            sent = token[:-2] if case == "signature cut" else token
+            headers = [(b"authorization", value.replace(b"%s", sent.encode())) for value in values]
+            refused(await http.get("/me", headers=headers), challenge, case)
+            refused(await http.get("/dags/etl", headers=headers), challenge, case)
 
 
 async def test_every_kind_of_bad_token_looks_the_same(app: ASGIApp, auth: AuthManager, ada: User, token: str) -> None:
@@ -136,15 +134,16 @@ async def test_changes_count_from_the_next_request_on(app: ASGIApp, auth: AuthMa
         assert await status() == 401
 
 
-@pytest.mark.parametrize(
-    "dag_id", ["etl.__class__", "{dag_id}", "%7Bdag_id.__class__%7D", "etl%00", "ETL", "etl%20", "%C3%A9tl", "*", "%25"]
-)
-async def test_a_path_parameter_is_only_text(app: ASGIApp, token: str, dag_id: str) -> None:
+TRICKY = ("etl.__class__", "{dag_id}", "%7Bdag_id.__class__%7D", "etl%00", "ETL", "etl%20", "%C3%A9tl", "*", "%25")
+
+
+async def test_a_path_parameter_is_only_text(app: ASGIApp, token: str) -> None:
     """Whatever it holds, it names a resource that Ada may not read; the reason is valid JSON."""
     async with client(app) as http:
-        response = await http.get(f"/dags/{dag_id}", headers=bearer(token))
-    assert response.status_code == 403
-    assert "no role of `ada`" in json.loads(response.content)["detail"]
+        for dag_id in TRICKY:
+            response = await http.get(f"/dags/{dag_id}", headers=bearer(token))
+            assert response.status_code == 403, dag_id
+            assert "no role of `ada`" in json.loads(response.content)["detail"], dag_id
 
 
 async def test_cookies_are_off_by_default(app: ASGIApp, token: str) -> None:

@@ -6,11 +6,17 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from asyncauth import AuthManager, admin
+from asyncauth.web import websocket
 from asyncauth.web.cookies import CookiePolicy
 from asyncauth.web.http import ASGIApp
 from tests.web.apps import MakeApp
 from tests.web.conftest import bearer
 from tests.web.servers import serve
+
+
+@pytest.fixture(autouse=True)
+def _often(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(websocket, "RECHECK_SECONDS", 0.02)
 
 
 async def test_requests(app: ASGIApp, auth: AuthManager, token: str) -> None:
