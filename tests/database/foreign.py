@@ -1,6 +1,6 @@
 """Tables as Airflow leaves them, made without Airflow: `tests/airflow` has the real thing."""
 
-from sqlalchemy import Column, MetaData, String, Table, create_engine, insert, inspect
+from sqlalchemy import Column, MetaData, String, Table, create_engine, insert
 
 from asyncauth.db.tables import CONVENTION, FAB_VERSION_TABLE, actions, fab, own, roles, users
 from tests.databases import Database
@@ -39,24 +39,6 @@ def insert_as_owner(database: Database, table: Table, numbered: bool, **values: 
     engine = create_engine(database.sync_url)
     with engine.begin() as connection:
         connection.execute(insert(metadata.tables[table.name]).values(values))
-    engine.dispose()
-
-
-def table_names(database: Database) -> set[str]:
-    """The tables of a database."""
-    engine = create_engine(database.sync_url)
-    with engine.connect() as connection:
-        names = set(inspect(connection).get_table_names())
-    engine.dispose()
-    return names
-
-
-def execute(database: Database, *statements: str) -> None:
-    """Run statements in one transaction."""
-    engine = create_engine(database.sync_url)
-    with engine.begin() as connection:
-        for statement in statements:
-            connection.exec_driver_sql(statement)
     engine.dispose()
 
 

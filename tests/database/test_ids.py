@@ -1,6 +1,7 @@
 """New rows get free ids whoever made the tables, and whoever inserts besides us."""
 
 from functools import partial
+from typing import cast
 
 import anyio.to_thread
 import pytest
@@ -12,7 +13,14 @@ from asyncauth.db.ids import insert_row
 from asyncauth.db.migrate import upgrade
 from asyncauth.db.tables import fab, roles
 from tests.database.foreign import insert_as_owner, make_fab
+from tests.database.look import DIALECTS
 from tests.databases import Database
+
+
+@pytest.fixture(params=DIALECTS)
+def backend(request: pytest.FixtureRequest) -> str:
+    """How ids are drawn does not depend on the driver."""
+    return cast("str", request.param)
 
 
 @pytest.fixture(params=["ours", "new Airflow", "old Airflow"])

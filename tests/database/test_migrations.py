@@ -1,11 +1,9 @@
-"""`upgrade`, `current`, `check` and `sql` on every database: empty, adopted, incomplete, cut off."""
+"""`upgrade`, `current` and `sql` on every database: empty, ours, adopted, refused; and the way back."""
 
 import os
 import sys
-from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import anyio.to_thread
@@ -15,30 +13,22 @@ from alembic.runtime.migration import MigrationContext
 from sqlalchemy import create_engine, event
 from sqlalchemy.ext.asyncio import create_async_engine
 
-from asyncauth.db.findings import Finding
 from asyncauth.db.migrate import check, current, sql, upgrade
 from asyncauth.db.scripts import options
 from asyncauth.db.tables import POSITION, ROLE_TABLES, USER_TABLES, airflow_revocations, fab
 from asyncauth.errors import ConfigurationError
-from tests.airflow.describe import Description, describe, read_rows
-from tests.database.foreign import OURS, execute, make_fab, table_names
+from tests.database.foreign import OURS, make_fab
+from tests.database.look import DIALECTS, described, execute, wrong
 from tests.databases import Database
 
 ROOT = Path(__file__).parents[2]
-TRANSACTIONAL = pytest.mark.parametrize("backend", ["sqlite+aiosqlite", "postgresql+asyncpg"], indirect=True)
-MARIADB = pytest.mark.parametrize("backend", ["mysql+aiomysql"], indirect=True)
-WITH_SEQUENCES = pytest.mark.parametrize("backend", ["postgresql+asyncpg", "mysql+aiomysql"], indirect=True)
+SQLITE_AND_POSTGRESQL = pytest.mark.parametrize("backend", ["sqlite+aiosqlite", "postgresql+asyncpg"], indirect=True)
 
 
-async def described(database: Database) -> tuple[Description, Description]:
-    """All tables and all rows."""
-    tables = await anyio.to_thread.run_sync(describe, database)
-    return tables, await anyio.to_thread.run_sync(read_rows, database)
-
-
-async def wrong(database: Database) -> list[Finding]:
-    """What `check` does not like."""
-    return [finding for finding in await check(database.url) if not finding.ok]
+@pytest.fixture(params=DIALECTS)
+def backend(request: pytest.FixtureRequest) -> str:
+    """One driver per dialect: `test_upgrade_at_once.py` has them all."""
+    return cast("str", request.param)
 
 
 async def test_an_empty_database_gets_all_tables(empty_database: Database) -> None:
@@ -112,7 +102,7 @@ async def test_tables_of_the_provider_are_adopted_as_they_are(empty_database: Da
     assert await wrong(empty_database) == []
 
 
-@TRANSACTIONAL
+@SQLITE_AND_POSTGRESQL
 async def test_an_index_that_the_provider_lacks_is_not_added(empty_database: Database) -> None:
     await anyio.to_thread.run_sync(make_fab, empty_database)
     await anyio.to_thread.run_sync(execute, empty_database, "DROP INDEX idx_user_group_id")
@@ -136,58 +126,6 @@ async def test_an_older_schema_is_refused_untouched(empty_database: Database, st
         await upgrade(empty_database.url)
     assert await described(empty_database) == before
     assert any(missing in finding.what for finding in await wrong(empty_database))
-
-
-class CutError(Exception):
-    """Stands for the end of the process."""
-
-
-def cut_after(statements: int) -> Callable[..., None]:
-    """An event listener that ends the upgrade before one of its statements that change something."""
-    left = iter(range(statements))
-
-    def listener(_connection: object, _cursor: object, statement: str, *_: object) -> None:
-        if statement.lstrip().upper().startswith(("CREATE", "INSERT", "DELETE")) and next(left, None) is None:
-            raise CutError
-
-    return listener
-
-
-async def upgrade_cut(database: Database, after: int) -> bool:
-    """Upgrade, but not to the end; returns whether it got there before it was cut."""
-    engine = create_async_engine(database.url)
-    event.listen(engine.sync_engine, "before_cursor_execute", cut_after(after))
-    try:
-        with suppress(CutError):
-            await upgrade(engine)
-            return True
-        return False
-    finally:
-        await engine.dispose()
-
-
-@TRANSACTIONAL
-@pytest.mark.parametrize("after", [1, 10, 20])
-async def test_an_upgrade_that_is_cut_off_leaves_nothing(empty_database: Database, after: int) -> None:
-    assert not await upgrade_cut(empty_database, after)
-    assert await anyio.to_thread.run_sync(table_names, empty_database) == set()
-
-
-@MARIADB
-async def test_an_upgrade_that_is_cut_off_anywhere_is_finished_by_the_next(
-    database: Database, empty_database: Database, full: bool
-) -> None:
-    expected, rows = await described(database)
-    for after in range(0, 1000, 1 if full else 4):
-        if await upgrade_cut(empty_database, after):
-            break
-        await upgrade(empty_database.url)
-        found, found_rows = await described(empty_database)
-        assert found == expected
-        assert found_rows["asyncauth_stamp"] == rows["asyncauth_stamp"]
-        for again in (empty_database.host.drop_database, empty_database.host.create_database):
-            await anyio.to_thread.run_sync(again, empty_database.name)
-    assert after > 30
 
 
 async def test_a_version_of_the_future_is_refused(database: Database) -> None:
@@ -216,31 +154,6 @@ async def test_the_statements_for_running_by_hand_make_the_same(
     assert {name: made[0][name] for name in expected[0]} == expected[0]
     assert sorted(made[1]["asyncauth_stamp"]) == expected[1]["asyncauth_stamp"]
     assert await wrong(empty_database) == []
-
-
-async def test_check_says_that_nothing_is_there(empty_database: Database) -> None:
-    findings = await wrong(empty_database)
-    assert [finding.what for finding in findings] == ["there are no asyncauth tables", "there are no ab_* tables"]
-    assert {finding.advice for finding in findings} == {"run asyncauth db upgrade"}
-
-
-async def test_check_finds_what_is_broken_in_our_tables(database: Database) -> None:
-    await anyio.to_thread.run_sync(execute, database, "DELETE FROM asyncauth_stamp WHERE name = 'ab_role'")
-    assert [finding.what for finding in await wrong(database)] == ["asyncauth_stamp lacks the rows ab_role"]
-    await anyio.to_thread.run_sync(execute, database, "DROP TABLE asyncauth_stamp")
-    assert [finding.what for finding in await wrong(database)] == ["our own tables are incomplete: asyncauth_stamp"]
-
-
-@WITH_SEQUENCES
-async def test_check_finds_sequences_that_would_fail_an_insert(database: Database) -> None:
-    columns = "id, first_name, last_name, username, email"
-    row = f"INSERT INTO ab_user ({columns}) VALUES (5000, '', '', 'ada', 'ada')"
-    await anyio.to_thread.run_sync(execute, database, row, "DROP SEQUENCE ab_role_id_seq")
-    findings = await wrong(database)
-    assert {finding.what.split()[2] for finding in findings} == {"ab_user_id_seq", "ab_role_id_seq"}
-    advice = [finding.advice.removeprefix("run ") for finding in findings]
-    await anyio.to_thread.run_sync(execute, database, *advice)
-    assert await wrong(database) == []
 
 
 async def test_downgrade_removes_our_tables_only(empty_database: Database) -> None:
