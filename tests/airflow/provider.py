@@ -53,6 +53,20 @@ def set_up(users: list[dict[str, Any]]) -> None:
     add_group(manager, users[0]["username"])
 
 
+def migrate() -> None:
+    """Bring a database to Airflow's tables, whatever stands in it."""
+    cli(["db", "migrate"])
+
+
+def migrate_by_files() -> None:
+    """Make FAB's tables as the installations of earlier releases have them: by its migrations, not from its models."""
+    from airflow.providers.fab.auth_manager.models.db import FABDBManager
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        FABDBManager(session).upgradedb(use_migration_files=True)
+
+
 def add_group(manager: Any, username: str) -> None:
     """Give a user a role through a group, which FAB stores and never looks at."""
     from airflow.providers.fab.auth_manager.models import Group
@@ -177,7 +191,7 @@ def read_revocations() -> list[tuple[str, int]]:
 COMMANDS: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
-        *(set_up, read_users, add_user, add_permission, check_login),
+        *(set_up, migrate, migrate_by_files, read_users, add_user, add_permission, check_login),
         *(sign, validate, read_kid, find_username, revoke, read_revocations),
     )
 }
