@@ -152,8 +152,9 @@ async def invite(client: httpx.AsyncClient, server: asyncio.Task[None]) -> None:
     """Leave the server to the reader, until Ctrl-C."""
     print()
     token = await login(client, "grace")
-    print(f"\naddress  {client.base_url}  (interactive: {client.base_url}docs)\ntoken    {token}\n")
-    print(f"curl -i -H 'Authorization: Bearer {token}' {client.base_url}dags/billing\n\nCtrl-C ends it.", flush=True)
+    address = str(client.base_url).rstrip("/")
+    print(f"\naddress  {address} (interactive: {address}/docs)\ntoken    {token}\n")
+    print(f"curl -i -H 'Authorization: Bearer {token}' {address}/dags/billing\n\nCtrl-C ends it.", flush=True)
     await server
 
 

@@ -2,13 +2,13 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 
 from litestar import Litestar, Request, delete, get, post
 from litestar.datastructures import CacheControlHeader, State
 
 from asyncauth import User, close_auth_manager, create_auth_manager, get_auth_manager
 from asyncauth.web.litestar import AuthPlugin, health_handler, requires
+from examples.credentials import parse_credentials
 
 AuthenticatedRequest = Request[User, str, State]
 
@@ -21,18 +21,10 @@ async def lifespan(_: Litestar) -> AsyncIterator[None]:
     await close_auth_manager()
 
 
-@dataclass
-class Credentials:
-    """What somebody types in."""
-
-    username: str
-    password: str
-
-
 @post("/token", exclude_from_auth=True, status_code=200, cache_control=CacheControlHeader(no_store=True))
-async def login(data: Credentials) -> dict[str, str]:
+async def login(request: Request[None, None, State]) -> dict[str, str]:
     """User name and password for a token."""
-    token = await get_auth_manager().login(data.username, data.password)
+    token = await get_auth_manager().login(*parse_credentials(await request.body()))
     return {"access_token": token, "token_type": "bearer"}
 
 
@@ -43,9 +35,9 @@ async def logout(request: AuthenticatedRequest) -> None:
 
 
 @get("/dags/{dag_id:str}", guards=[requires("can_read", "DAG:{dag_id}")])
-async def read_dag(dag_id: str, request: AuthenticatedRequest) -> dict[str, str]:
+async def read_dag(request: AuthenticatedRequest) -> dict[str, str]:
     """Protected: only for who may read this DAG."""
-    return {"dag_id": dag_id, "user": request.user.username}
+    return {"dag_id": request.path_params["dag_id"], "user": request.user.username}
 
 
 app = Litestar([login, logout, read_dag, health_handler()], lifespan=[lifespan], plugins=[AuthPlugin()])

@@ -12,6 +12,8 @@ from typing import Generic, TypeVar
 
 from async_lru import alru_cache
 
+from asyncauth.tasks import Tasks
+
 V = TypeVar("V")
 
 
@@ -70,13 +72,16 @@ class Cache(Generic[V]):
 class Flights(Generic[V]):
     """Loads in flight: whoever asks for the same key meanwhile gets the same result, value or error."""
 
-    def __init__(self, load: Callable[..., Awaitable[V]]) -> None:
+    def __init__(self, load: Callable[..., Awaitable[V]], tasks: Tasks) -> None:
         self._load = load
+        self._tasks = tasks
         self._join = alru_cache(maxsize=None)(self._fly)
 
     async def join(self, *key: int) -> V:
         """Wait for the load of `key`, begun by somebody else or now."""
-        return await self._join(*key)
+        # In a task that no caller ends: async-lru drops a load with its last waiter, and clients that give up and come
+        # again would begin one load each.
+        return await self._tasks.run(self._join(*key), "asyncauth wait for a load")
 
     async def _fly(self, *key: int) -> V:
         try:

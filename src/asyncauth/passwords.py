@@ -4,6 +4,7 @@
 core and 32 MiB a time, so it runs in a limited number of threads with a short queue, never on the event loop.
 """
 
+import contextlib
 import hashlib
 import hmac
 import secrets
@@ -37,15 +38,25 @@ class Scheme:
 
     @property
     def memory_bytes(self) -> int:
-        """What one computation needs, with the margin that OpenSSL asks for."""
+        """About what one computation needs, and times `p`, which costs time only."""
         return 132 * self.n * self.r * self.p
 
     def compute(self, password: bytes, salt: str) -> str:
-        """The slow part: call it in a worker thread only. Both functions release the interpreter lock."""
+        """The slow part: call it in a worker thread only. Both functions release the interpreter lock.
+
+        Raises:
+            ValueError: OpenSSL refuses the parameters.
+        """
         if self.digest:
             return hashlib.pbkdf2_hmac(self.digest, password, salt.encode(), self.iterations).hex()
         return hashlib.scrypt(
-            password, salt=salt.encode(), n=self.n, r=self.r, p=self.p, maxmem=self.memory_bytes, dklen=_DIGEST_BYTES
+            password,
+            salt=salt.encode(),
+            n=self.n,
+            r=self.r,
+            p=self.p,
+            maxmem=MAX_HASH_MEMORY_BYTES,
+            dklen=_DIGEST_BYTES,
         ).hex()
 
 
@@ -58,18 +69,24 @@ def parse_scheme(text: str) -> Scheme | None:
     method, *arguments = text.split(":")
     try:
         if method == "scrypt" and len(arguments) in {0, 3}:
-            n, r, p = (int(argument) for argument in arguments or ("32768", "8", "1"))
+            n, r, p = (_number(argument) for argument in arguments or ("32768", "8", "1"))
             scheme = Scheme(text, n=n, r=r, p=p)
             # RFC 7914 section 2: N is a power of two larger than 1.
             sound = n > 1 and n & (n - 1) == 0 and r > 0 and p > 0
             return scheme if sound and scheme.memory_bytes <= MAX_HASH_MEMORY_BYTES else None
         if method == "pbkdf2" and len(arguments) <= 2:
             digest, count = (*arguments, *("sha256", "1000000")[len(arguments) :])
-            if digest in _DIGESTS and 0 < int(count) <= MAX_ITERATIONS:
-                return Scheme(text, digest=digest, iterations=int(count))
+            if digest in _DIGESTS and 0 < _number(count) <= MAX_ITERATIONS:
+                return Scheme(text, digest=digest, iterations=_number(count))
     except ValueError:
         pass
     return None
+
+
+def _number(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError("not a decimal number")
+    return int(text)
 
 
 def is_usable(password: str) -> bool:
@@ -91,11 +108,12 @@ def check(stored: str | None, password: str) -> bool:
     method, _, rest = (stored or "").partition("$")
     salt, _, expected = rest.partition("$")
     scheme = parse_scheme(method)
-    if scheme is None or not expected:
-        DEFAULT_SCHEME.compute(password.encode(), _DUMMY_SALT)
-        return False
-    actual = scheme.compute(password.encode(), salt)
-    return hmac.compare_digest(actual.encode(), expected.encode())
+    if scheme is not None and expected:
+        with contextlib.suppress(ValueError):  # a combination that OpenSSL refuses before any work
+            actual = scheme.compute(password.encode(), salt)
+            return hmac.compare_digest(actual.encode(), expected.encode())
+    DEFAULT_SCHEME.compute(password.encode(), _DUMMY_SALT)
+    return False
 
 
 def make(password: str) -> str:

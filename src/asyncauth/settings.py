@@ -11,6 +11,7 @@ from pydantic_settings import (
     NoDecode,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from asyncauth.errors import ConfigurationError
@@ -117,6 +118,10 @@ class Settings(BaseSettings):
             super().__init__(**values)
         except ValidationError as error:
             raise ConfigurationError(_sentence(error)) from None
+        except SettingsError as error:
+            if isinstance(error.__cause__, ConfigurationError):  # of a FileSource
+                raise error.__cause__ from None
+            raise ConfigurationError(str(error)) from None
 
     @classmethod
     def settings_customise_sources(

@@ -37,8 +37,19 @@ class Tasks:
 
     async def run(self, work: Coroutine[Any, Any, T], name: str) -> T:
         """Wait for `work`. If the waiting is cancelled, the work still goes on to its end (every piece of it has a
-        deadline): a connection is never given up in the middle of a statement because a client went away."""
-        return await asyncio.shield(self.start(work, name))
+        deadline): a connection is never given up in the middle of a statement because a client went away.
+
+        Raises:
+            ClosedError: `close` ended the work before it was done.
+        """
+        task = self.start(work, name)
+        try:
+            return await asyncio.shield(task)
+        except asyncio.CancelledError:
+            caller = asyncio.current_task()
+            if task.cancelled() and caller is not None and not caller.cancelling():
+                raise ClosedError("the auth manager was closed meanwhile") from None
+            raise
 
     async def close(self, *, drain_seconds: float) -> None:
         """Let the running tasks end for at most `drain_seconds`, then cancel what is left."""

@@ -40,7 +40,7 @@ class Users:
         self._roles: Cache[Role] = Cache(settings.role_cache_size)
         self._timeout_seconds = settings.database_timeout_seconds
         self._turns = asyncio.Semaphore(settings.max_concurrent_loads)
-        self._flights = Flights(self._load_owned)
+        self._flights = Flights(self._load_owned, tasks)
 
     def __len__(self) -> int:
         return len(self._users)

@@ -17,37 +17,48 @@ from asyncauth.errors import ConfigurationError
 
 T = TypeVar("T")
 CONNECT_SECONDS = 10
+LOOK_SECONDS = 30
+UPGRADE_SECONDS = 600
+"""Longer than one waits for another process (`lock.WAIT_SECONDS`)."""
 
 
 async def with_connection(target: str | AsyncEngine, work: Callable[[Connection], T], *, create: bool) -> T:
     """Run `work` with a new connection; a sync driver runs in a worker thread.
 
+    Who is cancelled meanwhile waits for its end, which every async driver reaches within `LOOK_SECONDS`, or
+    `UPGRADE_SECONDS` with `create`: given up in the middle, MariaDB would be left half upgraded.
+
     Args:
         target: a URL, or an engine, which stays open.
         work: commits what it wants to keep.
-        create: whether an SQLite file that does not exist may be made.
+        create: whether an upgrade is meant, so that an SQLite file that does not exist may be made.
 
     Raises:
         ConfigurationError: the URL cannot be used, or the database refuses; the message says why.
     """
     if isinstance(target, AsyncEngine):
-        return await _with_engine(target, work)
+        return await _with_engine(target, work, create)
     url = await anyio.to_thread.run_sync(_parse, target, create)
     if not is_async(url):
         return await anyio.to_thread.run_sync(_with_sync_driver, url, work)
-    engine = make_engine(url.render_as_string(hide_password=False), pool_size=1, timeout_seconds=CONNECT_SECONDS)
+    engine = await anyio.to_thread.run_sync(_make_engine, url)  # reads the modules of the driver
     try:
-        return await _with_engine(engine, work)
+        return await _with_engine(engine, work, create)
     finally:
-        await engine.dispose()
+        with anyio.CancelScope(shield=True):
+            await engine.dispose()
 
 
-async def _with_engine(engine: AsyncEngine, work: Callable[[Connection], T]) -> T:
-    with explained(engine.url):
+async def _with_engine(engine: AsyncEngine, work: Callable[[Connection], T], create: bool) -> T:
+    with explained(engine.url), anyio.fail_after(UPGRADE_SECONDS if create else LOOK_SECONDS, shield=True):
         async with AsyncExitStack() as stack:
             with anyio.fail_after(CONNECT_SECONDS):
                 connection = await stack.enter_async_context(engine.connect())
             return await connection.run_sync(work)
+
+
+def _make_engine(url: URL) -> AsyncEngine:
+    return make_engine(url.render_as_string(hide_password=False), pool_size=1, timeout_seconds=CONNECT_SECONDS)
 
 
 def _with_sync_driver(url: URL, work: Callable[[Connection], T]) -> T:

@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
 from sqlalchemy import Executable, event
@@ -84,10 +85,6 @@ class Database:
         self.engine = engine
         self.dialect = engine.dialect.name
         self._timeout_seconds = timeout_seconds
-        self._singles = (
-            engine.execution_options(isolation_level="AUTOCOMMIT") if self.dialect == "postgresql" else engine
-        )
-        self._snapshots = engine if self.dialect == "sqlite" else engine.execution_options(**_snapshot(self.dialect))
 
     async def read(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
         """Run `work` in one snapshot: all its statements see the same committed state. It must be safe to run twice:
@@ -106,7 +103,9 @@ class Database:
         """
 
         async def once() -> Sequence[Any]:
-            async with self._singles.connect() as connection:
+            async with self._connected() as connection:
+                if self.dialect == "postgresql":
+                    await connection.execution_options(isolation_level="AUTOCOMMIT")
                 return (await connection.execute(statement, parameters)).all()
 
         return await self._twice(once)
@@ -119,7 +118,7 @@ class Database:
             DatabaseUnavailableError: nothing was written, unless the commit itself was cut off: then nobody knows.
         """
         try:
-            async with asyncio.timeout(self._timeout_seconds), self.engine.connect() as connection:
+            async with asyncio.timeout(self._timeout_seconds), self._connected() as connection:
                 if self.dialect == "sqlite":
                     # A transaction that starts as a reader and then writes fails at once if another one wrote.
                     await connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -144,11 +143,29 @@ class Database:
             raise self._unavailable(error) from None
 
     async def _read_once(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
-        async with AsyncSession(self._snapshots, expire_on_commit=False, autoflush=False) as session:
+        async with self._connected() as connection:
             if self.dialect == "sqlite":
                 # The driver sends no BEGIN before a SELECT: two of them would see two states.
-                await (await session.connection()).exec_driver_sql("BEGIN")
-            return await work(session)
+                await connection.exec_driver_sql("BEGIN")
+            else:
+                await connection.execution_options(**_snapshot(self.dialect))
+            async with AsyncSession(connection, expire_on_commit=False, autoflush=False) as session:
+                return await work(session)
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[AsyncConnection]:
+        """A connection that goes back to the pool however the block ends.
+
+        Options such as the isolation level are set inside the block, never on the engine: what is cancelled while the
+        engine sets them leaves the connection to the garbage collector (tried, with psycopg and aiomysql).
+        """
+        async with self.engine.connect() as connection:
+            try:
+                yield connection
+            except asyncio.CancelledError:
+                # Cut off in the middle of an answer: a rollback would read the rest of it.
+                await connection.invalidate()
+                raise
 
     def _unavailable(self, error: Exception) -> DatabaseUnavailableError:
         if isinstance(error, TimeoutError):

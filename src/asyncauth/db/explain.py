@@ -35,7 +35,7 @@ _UNREACHABLE = _Kind(
     "cannot reach {place}: check that it runs there and that the address in the URL is right",
     state="08...|57P0.",
     numbers=frozenset({1927, 2002, 2003, 2005, 2006, 2013, 2055}),
-    text="connection (failed|timeout|is closed)|could not (connect|translate)|failed to resolve|closed the connection",
+    text="connection (to server|failed|timeout|is closed)|closed the connection|could not translate|failed to resolve",
 )
 _KINDS = (
     _Kind(
@@ -122,11 +122,11 @@ def _causes(error: BaseException | None) -> Iterator[BaseException]:
 def _kind(error: BaseException) -> _Kind | None:
     if isinstance(error, OSError):
         return _TLS if "SSL" in str(error) else _UNREACHABLE
+    if error.args and isinstance(error.args[0], int):  # before the state, which PyMySQL brings too: it says less
+        return next((kind for kind in _KINDS if error.args[0] in kind.numbers), None)
     state = getattr(error, "sqlstate", None) or getattr(error, "pgcode", None)
     if state:
         return next((kind for kind in _KINDS if re.fullmatch(kind.state, state)), None)
-    if error.args and isinstance(error.args[0], int):
-        return next((kind for kind in _KINDS if error.args[0] in kind.numbers), None)
     text = str(error)
     return next((kind for kind in _KINDS if re.search(kind.text, text, re.IGNORECASE)), None)
 

@@ -94,11 +94,8 @@ def _sequences(connection: Connection, state: State) -> Iterator[Finding]:
     if state.missing:
         return
     wrong = find_wrong_sequences(connection)
-    for name, highest in wrong.items():
-        if highest is None:
-            yield Finding(ok=False, what=f"the sequence {name} is missing", advice=f"run CREATE SEQUENCE {name}")
-        else:
-            what = f"the sequence {name} would give ids that are in use"
-            yield Finding(ok=False, what=what, advice=f"run SELECT setval('{name}', {highest})")
+    for name, statement in wrong.items():
+        what = f"the sequence {name} is missing, or would give ids that are in use"
+        yield Finding(ok=False, what=what, advice=f"run {statement}")
     if not wrong:
         yield Finding(ok=True, what="new rows get ids that are free")

@@ -45,25 +45,25 @@ def find_numbered(connection: Connection) -> frozenset[str]:
     return numbered
 
 
-def find_wrong_sequences(connection: Connection) -> dict[str, int | None]:
-    """Sequences that inserts ask and that would fail them: None if it is not there, else the id it has to be behind.
+def find_wrong_sequences(connection: Connection) -> dict[str, str]:
+    """Sequences that would fail an insert, each with the statement that mends it.
 
-    A sequence falls behind when rows are copied into a database with their ids.
+    A sequence falls behind when rows are copied into a database together with their ids.
     """
     if not connection.dialect.supports_sequences or connection.dialect.name == "sqlite":
         return {}
     there = set(inspect(connection).get_sequence_names())
-    wrong: dict[str, int | None] = {}
+    wrong = {}
     for into in fab.tables.values():
-        sequence = f"{into.name}_id_seq"
+        name = f"{into.name}_id_seq"
         if into.name in find_numbered(connection):
             continue
-        if sequence not in there:
-            wrong[sequence] = None
-            continue
         highest = connection.execute(select(func.max(into.c.id))).scalar_one() or 0
-        if _next(connection, sequence) <= highest:
-            wrong[sequence] = highest
+        if name not in there:
+            wrong[name] = f"CREATE SEQUENCE {name} START WITH {highest + 1}"
+        elif _next(connection, name) <= highest:
+            quoted = f"'{name}'" if connection.dialect.name == "postgresql" else name
+            wrong[name] = f"SELECT setval({quoted}, {highest})"
     return wrong
 
 

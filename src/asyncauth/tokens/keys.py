@@ -46,7 +46,10 @@ def _make_hmac(secret: str, algorithm: str, kid: str | None) -> Key:
     if algorithm not in HMAC_MIN_BYTES:
         known = ", ".join(HMAC_MIN_BYTES)
         raise ConfigurationError(f"jwt_algorithm {algorithm} does not go with jwt_secret: use one of {known}")
-    key = secret.encode()
+    try:
+        key = secret.encode()
+    except UnicodeEncodeError:
+        raise ConfigurationError(f"jwt_secret is not text in UTF-8; {_advice(algorithm)}") from None
     if len(key) < HMAC_MIN_BYTES[algorithm]:
         raise ConfigurationError(
             f"jwt_secret has {len(key)} bytes, {algorithm} needs at least {HMAC_MIN_BYTES[algorithm]}; "

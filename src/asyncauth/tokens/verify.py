@@ -18,6 +18,8 @@ from asyncauth.tokens.keys import Key
 MAX_TOKEN_BYTES = 8 * 1024
 MAX_ISSUER_BYTES = 255
 _MAX_TIME = 2**53
+# Before anything is decoded: base64 decoders differ in what else they let pass, and "=" would make second spellings.
+_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
 # One text per user: with int(), which reads full-width digits and "01", two texts would name one user.
 _USER_ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
 _JTI = re.compile(r"[!-~]{1,128}", re.ASCII)
@@ -85,9 +87,12 @@ class Verifier:
     def _read(self, token: str) -> Claims:
         if len(token) > MAX_TOKEN_BYTES:
             raise MalformedTokenError(f"longer than {MAX_TOKEN_BYTES} bytes")
+        if _COMPACT.fullmatch(token) is None:
+            raise MalformedTokenError("not three parts of base64url")
         try:
-            payload = _jws.decode(token, self._key.verifying, algorithms=[self._key.algorithm])
-            members = json.loads(payload, object_pairs_hook=_unique)
+            payload: bytes = _jws.decode(token, self._key.verifying, algorithms=[self._key.algorithm])
+            # As text, because of bytes json guesses the encoding: UTF-16 would pass, and a byte order mark.
+            members = json.loads(payload.decode(), object_pairs_hook=_unique)
         except InvalidSignatureError:
             raise SignatureError("the signature does not match") from None
         except InvalidAlgorithmError:

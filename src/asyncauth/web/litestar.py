@@ -1,7 +1,7 @@
 """For Litestar: a plugin that authenticates, a guard factory, and the two hooks of Litestar's own JWTAuth.
 
     @get("/dags/{dag_id:str}", guards=[requires("can_read", "DAG:{dag_id}")])
-    async def read_dag(dag_id: str, request: Request[User, str, State]) -> str: ...
+    async def read_dag(request: Request[User, str, State]) -> str: ...
 
     app = Litestar([read_dag], plugins=[AuthPlugin()])
 

@@ -1,13 +1,15 @@
 """`DAG:{dag_id}`: the name of a resource with path parameters in it."""
 
+import re
 from collections.abc import Collection, Mapping
-from string import Formatter
 
 from asyncauth.errors import ConfigurationError, ForbiddenError
 
+_FIELD = re.compile(r"\{([^\W\d]\w*)\}")
+
 
 class ResourceTemplate:
-    """Text with `{name}` fields, and nothing else of what `str.format` knows: no attributes, indexes or formats.
+    """Text with `{name}` fields, and no other braces: nothing of what `str.format` can do besides.
 
     Different values never make the same resource: where text follows a field, its first character may not stand in
     the value, and two fields need text between them.
@@ -16,28 +18,17 @@ class ResourceTemplate:
         ConfigurationError: the text is no such template.
     """
 
-    __slots__ = ("_parts", "_tail", "names", "text")
-
     def __init__(self, text: str) -> None:
         self.text = text
-        try:
-            fields = list(Formatter().parse(text))
-        except ValueError as error:
-            raise ConfigurationError(f"{text!r} is not a resource template: {error}") from None
-        self._tail = ""
-        parts: list[tuple[str, str]] = []
-        for literal, name, spec, conversion in fields:
-            if name is None:
-                self._tail = literal
-                continue
-            if not name.isidentifier() or spec or conversion:
-                raise ConfigurationError(f"{text!r} is not a resource template: write fields as {{name}}")
-            if parts and not literal:
-                raise ConfigurationError(f"{text!r} is not a resource template: put text between the fields")
-            parts.append((literal, name))
-        followers = [literal[0] for literal, _ in parts[1:]] + [self._tail[:1]]
-        self._parts = tuple((literal, name, after) for (literal, name), after in zip(parts, followers, strict=False))
-        self.names = frozenset(name for _, name in parts)
+        pieces = _FIELD.split(text)  # text, name, text, name, …, text
+        texts, names = pieces[0::2], pieces[1::2]
+        if "{" in "".join(texts) or "}" in "".join(texts):
+            raise ConfigurationError(f"{text!r} is not a resource template: write a path parameter as {{name}}")
+        if "" in texts[1:-1]:
+            raise ConfigurationError(f"{text!r} is not a resource template: put text between two parameters")
+        self.names = frozenset(names)
+        self._head = texts[0]
+        self._fields = tuple(zip(names, texts[1:], strict=True))
 
     def check(self, names: Collection[str], where: str) -> None:
         """Refuse a path that lacks a parameter.
@@ -54,13 +45,13 @@ class ResourceTemplate:
 
         Raises:
             ConfigurationError: one is missing.
-            ForbiddenError: a value holds the character that ends its field, so that no resource can be meant.
+            ForbiddenError: a value holds the character that ends its field, so that it could mean another resource.
         """
         self.check(values, "the route")
-        filled = []
-        for literal, name, after in self._parts:
+        filled = [self._head]
+        for name, following in self._fields:
             value = str(values[name])
-            if after and after in value:
-                raise ForbiddenError(f"path parameter {name} may not hold {after!r}")
-            filled += [literal, value]
-        return "".join(filled) + self._tail
+            if following and following[0] in value:
+                raise ForbiddenError(f"path parameter {name} may not hold {following[0]!r}")
+            filled += [value, following]
+        return "".join(filled)

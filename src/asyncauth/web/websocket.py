@@ -46,6 +46,7 @@ class Watch:
         self._accepted = False
         self._over = False  # ended by the app or the client
         self._ended = False  # ended by this watch
+        self._told = asyncio.Event()  # and the client told
         self._refused: AuthError | None = None
 
     def hold(self, recheck: Recheck) -> None:
@@ -67,7 +68,8 @@ class Watch:
             with suppress(WatchEndedError):
                 await app(self._scope, self.receive, self.send)
             if self._ended:
-                await asyncio.wait({ticker}, timeout=CLOSING_SECONDS)
+                with anyio.move_on_after(CLOSING_SECONDS):
+                    await self._told.wait()
         except AuthError as error:
             await self._end(error)
         finally:
@@ -150,6 +152,7 @@ class Watch:
             scope.cancel()
         with suppress(OSError):
             await say()
+        self._told.set()
 
 
 async def watch(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:

@@ -1,0 +1,1 @@
+"""What asyncauth costs, beside what the same work costs without it: `python -m bench warm cold stampede`."""

@@ -1,0 +1,90 @@
+"""python -m bench [warm] [cold] [stampede]: measure, print a table, say whether the goals are reached."""
+
+import argparse
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import anyio
+
+from bench import cold, decide, memory, stampede, warm
+from bench.data import ForeignRowsError
+from bench.figures import Section, table, write_json
+from bench.machine import describe
+from bench.places import BACKENDS, Place, given, throw_away
+from bench.sizes import QUICK, Sizes
+
+LOOPS = {"asyncio": False, "uvloop": True}
+HAZARDS = {"warm": warm.measure, "cold": cold.measure, "stampede": stampede.measure}
+
+
+def main(arguments: list[str]) -> int:
+    """Returns the exit code: 1 if a goal is missed and that was asked for."""
+    options = _parser().parse_args(arguments)
+    sizes = QUICK if options.quick else Sizes()
+    hazards = options.hazards or list(HAZARDS)
+    loops = list(LOOPS) if options.loop == "both" else [options.loop]
+    try:
+        with _places(options) as places, throw_away(["sqlite"]) as (file,):
+            sections = [section for place in places for section in _measure(place, hazards, loops, sizes)]
+            if "warm" in hazards:
+                sections += _measure_anywhere(file, sizes)
+    except ForeignRowsError as error:
+        print(error, file=sys.stderr)
+        return 2
+    machine = describe()
+    print("\n".join(f"{name}: {value}" for name, value in machine.items()), end="\n\n")
+    print(table(sections))
+    if options.json is not None:
+        write_json(options.json, machine, sections)
+    missed = [figure.what for section in sections for figure in section.figures if not figure.reached]
+    print(f"\n{len(missed)} goals missed" if missed else "\nall goals reached")
+    return 1 if missed and options.check else 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
+    parser.add_argument("hazards", nargs="*", choices=[*HAZARDS, []], help="what to measure; all if none is named")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--database", choices=[*BACKENDS, "all"], default="sqlite", help="start one for the bench")
+    where.add_argument("--database-url", help="use this one, which must hold nobody's rows: it is filled and emptied")
+    parser.add_argument("--loop", choices=[*LOOPS, "both"], default="both", help="event loop")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures for programs")
+    parser.add_argument("--check", action="store_true", help="exit with 1 if a goal is missed")
+    parser.add_argument("--quick", action="store_true", help="small numbers: does everything run?")
+    return parser
+
+
+@contextmanager
+def _places(options: argparse.Namespace) -> Iterator[list[Place]]:
+    if options.database_url is not None:
+        yield [given(options.database_url)]
+    else:
+        with throw_away(list(BACKENDS) if options.database == "all" else [options.database]) as places:
+            yield places
+
+
+def _measure(place: Place, hazards: list[str], loops: list[str], sizes: Sizes) -> Iterator[Section]:
+    for loop in loops:
+        for hazard in hazards:
+            _say(f"{place.name}, {loop}: {hazard} …")
+            use_uvloop = {"use_uvloop": LOOPS[loop]}
+            figures = anyio.run(HAZARDS[hazard], place.url, sizes, backend_options=use_uvloop)
+            yield Section(hazard, place.name, loop, tuple(figures))
+
+
+def _measure_anywhere(file: Place, sizes: Sizes) -> Iterator[Section]:
+    """What has nothing to do with the database or the event loop."""
+    _say("decisions …")
+    yield Section("decide", "any database", "any loop", tuple(anyio.run(decide.measure, sizes)))
+    _say(f"memory: loading {sizes.cached_users:,} users …")
+    yield Section("memory", "any database", "any loop", tuple(anyio.run(memory.measure, file.url, sizes)))
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,153 @@
+"""A user who is not in memory. Floor: the same rows through the database driver alone, on an open connection."""
+
+import time
+from typing import Any
+
+from tests.statements import count_statements
+
+from asyncauth.users import Users
+from bench import raw
+from bench.data import FAB_RESOURCES, Filler, filled
+from bench.figures import Figure
+from bench.measure import Heartbeat, Measure, Sample, interleaved
+from bench.parts import Parts, parts
+from bench.sizes import Sizes
+
+FIRST, SECOND = 1, 2
+"""Two users with the same roles."""
+ROLES, ROLE_PERMISSIONS = 5, 20
+USER_JOIN = """
+SELECT u.id, u.username, u.first_name, u.last_name, u.email, u.active, r.id, r.name, a.name, v.name
+FROM ab_user u
+JOIN ab_user_role ur ON ur.user_id = u.id
+JOIN ab_role r ON r.id = ur.role_id
+JOIN ab_permission_view_role pr ON pr.role_id = r.id
+JOIN ab_permission_view p ON p.id = pr.permission_view_id
+JOIN ab_permission a ON a.id = p.permission_id
+JOIN ab_view_menu v ON v.id = p.view_menu_id
+WHERE u.id = """
+ROLE_JOIN = """
+SELECT a.name, v.name
+FROM ab_permission_view_role pr
+JOIN ab_permission_view p ON p.id = pr.permission_view_id
+JOIN ab_permission a ON a.id = p.permission_id
+JOIN ab_view_menu v ON v.id = p.view_menu_id
+WHERE pr.role_id = """
+HELD_LIMITS = {5_000: 5.0, 50_000: 10.0}
+"""Permissions of the role → milliseconds for which the loop may be held."""
+
+
+async def measure(url: str, sizes: Sizes) -> list[Figure]:
+    """A user as FAB makes them, then one with a big role."""
+    figures = await _fab_sized(url, sizes)
+    for permissions in sizes.cold_roles:
+        figures += await _big_role(url, sizes, permissions)
+    return figures
+
+
+async def _fab_sized(url: str, sizes: Sizes) -> list[Figure]:
+    async with filled(url, _fill_fab_sized), parts(url) as made, raw.connect(url) as fetch:
+        found = await interleaved(sizes.rounds, _cold_user(made), _raw("raw", fetch, f"{USER_JOIN}{FIRST}"))
+        all_cold, roles_warm = await _statements(made)
+    floor = {"raw driver": found["raw"] * 1e3}
+    limit = found["raw"] * 1e3 + 3
+    return [
+        Figure("SQL statements, cold user, roles warm", "", roles_warm, 2),
+        Figure("SQL statements, all cold, groups on", "", all_cold, 4),
+        Figure("cold user, 100 permissions, roles cold", "ms", found["all cold"] * 1e3, limit, "raw driver + 3", floor),
+        Figure("cold user, roles warm", "ms", found["roles warm"] * 1e3, limit, "the same", floor),
+    ]
+
+
+async def _fill_fab_sized(filler: Filler) -> None:
+    await filler.catalogue(FAB_RESOURCES)
+    for number in range(ROLES):
+        await filler.role(number + 1, number * ROLE_PERMISSIONS + 1, ROLE_PERMISSIONS)
+    *direct, of_group = range(1, ROLES + 1)
+    await filler.users({FIRST: [*direct, of_group], SECOND: direct})
+    await filler.group([SECOND], of_group)
+
+
+async def _statements(made: Parts) -> tuple[int, int]:
+    users, _ = made.cold()
+    with count_statements(made.engine) as all_cold:
+        await users.get(SECOND)
+    with count_statements(made.engine) as roles_warm:
+        await users.get(FIRST)
+    return len(all_cold), len(roles_warm)
+
+
+def _cold_user(made: Parts) -> Measure:
+    async def measure() -> Sample:
+        users, _ = made.cold()
+        return {"all cold": await _loading(users, SECOND), "roles warm": await _loading(users, FIRST)}
+
+    return measure
+
+
+async def _big_role(url: str, sizes: Sizes, permissions: int) -> list[Figure]:
+    async def fill(filler: Filler) -> None:
+        await filler.catalogue(FAB_RESOURCES + permissions // 5)
+        await filler.role(1, 1, permissions)
+        await filler.users({FIRST: [1]})
+
+    async with filled(url, fill), parts(url) as made, raw.connect(url) as fetch:
+        statement = f"{ROLE_JOIN}1"
+        measures = (_cold_role(made), _raw("raw", fetch, statement), _raw("raw, set", fetch, statement, build=True))
+        found = await interleaved(sizes.rounds, *measures)
+    what = f"cold role, {permissions:,} permissions"
+    return [
+        Figure(
+            what,
+            "ms",
+            found["cold"] * 1e3,
+            found["raw"] * 2e3,
+            "twice the raw driver",
+            {"raw driver": found["raw"] * 1e3, "raw driver and the same set": found["raw, set"] * 1e3},
+        ),
+        Figure(
+            f"{what}: loop held",
+            "ms",
+            found["cold held"] * 1e3,
+            HELD_LIMITS.get(permissions, 5.0),
+            beside={
+                "raw driver": found["raw held"] * 1e3,
+                "the worst of all rounds": found.worst("cold held") * 1e3,
+                "garbage collections": found["cold collecting"] * 1e3,
+            },
+        ),
+    ]
+
+
+def _cold_role(made: Parts) -> Measure:
+    async def measure() -> Sample:
+        users, _ = made.cold()
+        async with Heartbeat() as heartbeat:
+            seconds = await _loading(users, FIRST)
+        return {
+            "cold": seconds,
+            "cold held": heartbeat.held_seconds,
+            "cold collecting": heartbeat.collecting_seconds,
+        }
+
+    return measure
+
+
+def _raw(name: str, fetch: raw.Fetch, statement: str, *, build: bool = False) -> Measure:
+    async def measure() -> Sample:
+        async with Heartbeat() as heartbeat:
+            start = time.perf_counter()
+            rows: Any = await fetch(statement)
+            if build:
+                rows = frozenset(f"{action}\0{resource}" for action, resource in rows)
+            seconds = time.perf_counter() - start
+        assert rows
+        return {name: seconds, f"{name} held": heartbeat.held_seconds}
+
+    return measure
+
+
+async def _loading(users: Users, user_id: int) -> float:
+    start = time.perf_counter()
+    await users.get(user_id)
+    return time.perf_counter() - start

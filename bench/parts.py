@@ -1,0 +1,75 @@
+"""The parts of a manager that turn a user id into a user, without any memory of users, roles or permissions."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from asyncauth import AuthManager, Settings
+from asyncauth.clock import SYSTEM_CLOCK
+from asyncauth.db.engine import Database, make_engine
+from asyncauth.db.loader import KnownRole, Loaded, Loader
+from asyncauth.tasks import Tasks
+from asyncauth.users import Users
+
+SECRET = "a secret of the bench, long enough for HS512: 64 bytes, not one less"
+NAME = "asyncauth-bench"
+
+
+def settings(url: str) -> Settings:
+    """Settings as they come, but for the polling: its statements must not be counted with the others."""
+    return Settings(
+        database_url=url,
+        jwt_secret=SECRET,
+        jwt_issuer=NAME,
+        jwt_audience=NAME,
+        group_roles=True,
+        poll_interval_seconds=3600,
+        max_staleness_seconds=7200,
+        database_timeout_seconds=60,
+    )
+
+
+@asynccontextmanager
+async def started(url: str) -> AsyncIterator[AuthManager]:
+    """A manager."""
+    async with AuthManager(settings(url)) as manager:
+        yield manager
+
+
+class CountingLoader(Loader):
+    """Counts its loads."""
+
+    loads = 0
+
+    async def load(self, user_id: int, known_role: KnownRole) -> Loaded:
+        self.loads += 1
+        return await super().load(user_id, known_role)
+
+
+class Parts:
+    """Makes Users that know nothing yet. They share the engine: connections are open and statements compiled, as in a
+    server that has run for a while."""
+
+    def __init__(self, url: str, engine: AsyncEngine) -> None:
+        self._settings = settings(url)
+        self.engine = engine
+
+    def cold(self) -> tuple[Users, CountingLoader]:
+        """Users without any memory, and what loads for them."""
+        given = self._settings
+        database = Database(self.engine, timeout_seconds=given.database_timeout_seconds)
+        max_age = given.max_entry_age_seconds
+        loader = CountingLoader(database, SYSTEM_CLOCK, group_roles=True, max_entry_age_seconds=max_age)
+        return Users(loader, Tasks(), SYSTEM_CLOCK, given), loader
+
+
+@asynccontextmanager
+async def parts(url: str) -> AsyncIterator[Parts]:
+    """Parts on an engine of their own, made as the manager makes it."""
+    given = settings(url)
+    engine = make_engine(url, pool_size=given.database_pool_size, timeout_seconds=given.database_timeout_seconds)
+    try:
+        yield Parts(url, engine)
+    finally:
+        await engine.dispose()

@@ -1,0 +1,214 @@
+"""Runs under Airflow's own Python: the real Airflow 3.3.2 with the real FAB provider, asked one thing at a time.
+
+Reads one JSON object a line, `{"do": NAME, "with": {…}}`, and answers each with one: `{"result": …}` or
+`{"error": TEXT}`. Ends when its input does. Configured by `AIRFLOW__…` variables, as Airflow is.
+"""
+
+import asyncio
+import json
+import os
+import sys
+from collections.abc import Callable
+from contextlib import ExitStack
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pymysql
+import pymysql.converters
+
+# Airflow looks for mysqlclient before it talks to MySQL or MariaDB; PyMySQL, whose URL it is given, takes its place.
+pymysql.install_as_MySQLdb()
+pymysql.converters.DateTime2literal = pymysql.converters.escape_datetime
+sys.modules["MySQLdb.converters"] = pymysql.converters
+
+at_exit = ExitStack()
+
+
+def cli(line: list[str]) -> None:
+    """Run an `airflow` command."""
+    from airflow.cli.cli_parser import get_parser
+
+    arguments = get_parser().parse_args(line)
+    arguments.func(arguments)
+
+
+def set_up(users: list[dict[str, Any]]) -> None:
+    """Make the database, the default roles and users, as an operator does; some passwords hashed with PBKDF2."""
+    from werkzeug.security import generate_password_hash
+
+    cli(["db", "migrate"])
+    cli(["sync-perm"])
+    for user in users:
+        values = {name: str(user[name]) for name in ("username", "firstname", "lastname", "email", "role", "password")}
+        cli(["users", "create", *(part for name, value in values.items() for part in (f"--{name}", value))])
+    manager = security_manager()
+    for user in users:
+        row = manager.find_user(username=user["username"])
+        row.roles = [manager.find_role(name) for name in user["roles"]]
+        row.active = user["active"]
+        if method := user.get("hash"):
+            row.password = generate_password_hash(user["password"], method=method)
+        manager.update_user(row)
+    add_group(manager, users[0]["username"])
+
+
+def migrate() -> None:
+    """Bring a database to Airflow's tables, whatever stands in it."""
+    cli(["db", "migrate"])
+
+
+def migrate_by_files() -> None:
+    """Make FAB's tables as the installations of earlier releases have them: by its migrations, not from its models."""
+    from airflow.providers.fab.auth_manager.models.db import FABDBManager
+    from airflow.utils.session import create_session
+
+    with create_session() as session:
+        FABDBManager(session).upgradedb(use_migration_files=True)
+
+
+def add_group(manager: Any, username: str) -> None:
+    """Give a user a role through a group, which FAB stores and never looks at."""
+    from airflow.providers.fab.auth_manager.models import Group
+
+    group = Group(name="operators", roles=[manager.find_role("Op")], users=[manager.find_user(username=username)])
+    manager.session.add(group)
+    manager.session.commit()
+
+
+@cache
+def application() -> Any:
+    """FAB's application builder, inside its application context until the process ends."""
+    from airflow.providers.fab.auth_manager.cli_commands.utils import get_application_builder
+
+    return at_exit.enter_context(get_application_builder())
+
+
+def security_manager() -> Any:
+    """FAB's security manager, about to begin a new transaction."""
+    manager = application().sm
+    manager.session.rollback()
+    return manager
+
+
+def read_users() -> list[dict[str, Any]]:
+    """All users as FAB's decisions see them."""
+    return [
+        {
+            "id": user.id,
+            "username": user.username,
+            "first_name": user.first_name,
+            "last_name": user.last_name,
+            "email": user.email,
+            "active": user.active,
+            "roles": sorted(role.name for role in user.roles),
+            "permissions": sorted([action, resource] for action, resource in user.perms),
+        }
+        for user in sorted(security_manager().get_all_users(), key=lambda user: user.id)
+    ]
+
+
+def add_user(username: str, password: str, role: str) -> None:
+    """Insert a user, which draws an id."""
+    manager = security_manager()
+    manager.add_user(username, "", "", f"{username}@x.org", manager.find_role(role), password)
+
+
+def add_permission(role: str, action: str, resource: str) -> None:
+    """Insert a role, a permission, and what it is made of: an id from each of their sequences."""
+    manager = security_manager()
+    manager.add_permission_to_role(manager.add_role(role), manager.create_permission(action, resource))
+
+
+def check_login(username: str, password: str) -> bool:
+    """Whether FAB logs this user in."""
+    return security_manager().auth_user_db(username, password, rotate_session_id=False) is not None
+
+
+def sign(user_id: int, issuer: str | None, audience: str, key: dict[str, str]) -> str:
+    """A token of this user, by Airflow's generator."""
+    from airflow.api_fastapi.auth.tokens import JWTGenerator
+
+    generator = JWTGenerator(valid_for=3600, audience=audience, issuer=issuer, **key_arguments(key))
+    return str(generator.generate({"sub": str(user_id)}))
+
+
+def validate(token: str, issuer: str | None, audience: str, key: dict[str, str]) -> dict[str, Any]:
+    """The claims of a token, by Airflow's validator."""
+    from airflow.api_fastapi.auth.tokens import JWKS, JWTValidator, _guess_best_algorithm
+
+    arguments = key_arguments(key)
+    if private := arguments.pop("private_key", None):
+        arguments = {"jwks": JWKS.from_private_key(private), "algorithm": _guess_best_algorithm(private)}
+    validator = JWTValidator(audience=audience, issuer=issuer, leeway=10, **arguments)
+    return dict(validator.validated_claims(token))
+
+
+def key_arguments(key: dict[str, str]) -> dict[str, Any]:
+    """`{"secret": …}` or `{"path": …}` as Airflow's classes take it."""
+    from airflow.api_fastapi.auth.tokens import _pem_to_key
+
+    if "secret" in key:
+        return {"secret_key": key["secret"]}
+    return {"private_key": _pem_to_key(Path(key["path"]).read_bytes())}
+
+
+def read_kid(key: dict[str, str]) -> str:
+    """The `kid` under which Airflow knows a key."""
+    from airflow.api_fastapi.auth.tokens import JWTGenerator
+
+    return str(JWTGenerator(valid_for=1, audience="", **key_arguments(key)).kid)
+
+
+def find_username(token: str) -> str | None:
+    """Whom the FAB auth manager, as configured, takes the bearer of a token for; None: it refuses."""
+    from airflow.providers.fab.auth_manager.fab_auth_manager import FabAuthManager
+    from jwt import InvalidTokenError
+
+    try:
+        return str(asyncio.run(FabAuthManager().get_user_from_token(token)).username)
+    except InvalidTokenError:
+        return None
+
+
+def revoke(token: str) -> None:
+    """Log the bearer of a token out."""
+    from airflow.providers.fab.auth_manager.fab_auth_manager import FabAuthManager
+
+    FabAuthManager().revoke_token(token)
+
+
+def read_revocations() -> list[tuple[str, int]]:
+    """The ids of revoked tokens and when each expires, in seconds since the epoch, as Airflow reads them."""
+    from airflow.models.revoked_token import RevokedToken
+    from airflow.utils.session import create_session
+    from sqlalchemy import select
+
+    with create_session() as session:
+        return [(row.jti, int(row.exp.timestamp())) for row in session.scalars(select(RevokedToken))]
+
+
+COMMANDS: dict[str, Callable[..., Any]] = {
+    function.__name__: function
+    for function in (
+        *(set_up, migrate, migrate_by_files, read_users, add_user, add_permission, check_login),
+        *(sign, validate, read_kid, find_username, revoke, read_revocations),
+    )
+}
+
+
+def main() -> None:
+    """Answer until the input ends."""
+    with at_exit, os.fdopen(os.dup(1), "w") as answers:
+        os.dup2(2, 1)  # what Airflow prints is a log
+        for line in sys.stdin:
+            command = json.loads(line)
+            try:
+                answer = json.dumps({"result": COMMANDS[command["do"]](**command["with"])})
+            except (Exception, SystemExit) as error:  # noqa: BLE001  # a test tells it, whatever it is
+                answer = json.dumps({"error": f"{type(error).__name__}: {error}"})
+            print(answer, file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main()

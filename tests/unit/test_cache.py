@@ -1,0 +1,217 @@
+"""The cache: order of use, deadlines, positions; and the loads in flight."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asyncauth.cache import Cache, Entry, Flights
+from asyncauth.tasks import Tasks
+from tests.waiting import settle
+
+
+def entry(value: str, position: int = 1, deadline: float = 100) -> Entry[str]:
+    """An entry."""
+    return Entry(value, position, deadline)
+
+
+def test_a_value_lives_until_its_deadline() -> None:
+    """To the very moment, whatever timers say."""
+    cache: Cache[str] = Cache(2)
+    cache.put(1, entry("a"))
+    for elapsed in (0, 99.999):
+        assert cache.get(1, elapsed) == cache.peek(1, elapsed) == entry("a")
+    for elapsed in (100, 100.001, 1e9):
+        assert cache.get(1, elapsed) is None
+        assert cache.peek(1, elapsed) is None
+    assert cache.get(2, 0) is None
+    assert cache.peek(2, 0) is None
+
+
+def test_the_least_recently_used_goes_first() -> None:
+    """Being got and being put count as use; being peeked at does not."""
+    cache: Cache[str] = Cache(3)
+    for key in (1, 2, 3):
+        cache.put(key, entry("a"))
+    cache.get(1, 0)
+    cache.peek(2, 0)
+    cache.put(4, entry("a"))
+    assert [key for key in range(1, 5) if cache.peek(key, 0)] == [1, 3, 4]
+    cache.put(3, entry("b"))
+    cache.put(5, entry("a"))
+    assert [key for key in range(1, 6) if cache.peek(key, 0)] == [3, 4, 5]
+
+
+def test_an_entry_that_is_too_old_is_no_use() -> None:
+    """Asking for it in vain does not make it recently used."""
+    cache: Cache[str] = Cache(2)
+    cache.put(1, entry("old", deadline=5))
+    cache.put(2, entry("new"))
+    cache.get(1, 5)
+    cache.put(3, entry("newer"))
+    assert cache.peek(2, 5)
+    assert not cache.peek(1, 0)
+
+
+@pytest.mark.parametrize(("position", "kept"), [(6, "new"), (7, "later"), (8, "later")])
+def test_an_older_value_never_takes_the_place_of_a_newer_one(position: int, kept: str) -> None:
+    """Loads do not end in the order they began: positions decide, whatever the deadlines are."""
+    cache: Cache[str] = Cache(2)
+    cache.put(1, entry("new", position=7, deadline=50))
+    cache.put(1, entry("later", position=position, deadline=500))
+    found = cache.peek(1, 0)
+    assert found is not None
+    assert found.value == kept
+
+
+def test_an_older_value_evicts_nothing() -> None:
+    """A value that is not taken pushes nobody out and counts as no use."""
+    cache: Cache[str] = Cache(2)
+    cache.put(1, entry("a", position=7))
+    cache.put(2, entry("b", position=7))
+    cache.put(1, entry("older", position=6))
+    cache.put(3, entry("c", position=7))
+    assert [key for key in (1, 2, 3) if cache.peek(key, 0)] == [2, 3]
+
+
+def test_clearing() -> None:
+    """Nothing is left, and the cache goes on."""
+    cache: Cache[str] = Cache(2)
+    cache.put(1, entry("a", position=9))
+    cache.clear()
+    assert len(cache) == 0
+    assert cache.get(1, 0) is None
+    cache.put(1, entry("b", position=2))
+    assert cache.peek(1, 0) == entry("b", position=2)
+
+
+@settings(derandomize=True, database=None, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=60), st.integers(1, 4))
+def test_the_cache_against_a_list(steps: list[tuple[int, int]], size: int) -> None:
+    """Whatever is put and got in whatever order, the cache holds what a plain list of recent keys would."""
+    cache: Cache[str] = Cache(size)
+    model: list[tuple[int, int]] = []  # (key, position), least recently used first
+    for key, position in steps:
+        held = dict(model)
+        if position == 0:
+            found = cache.get(key, 0)
+            assert (found.position if found else None) == held.get(key)
+            used = key in held
+        else:
+            cache.put(key, entry("", position))
+            used = held.get(key, 0) <= position
+            held[key] = max(position, held.get(key, 0))
+        if used:
+            model = [(other, at) for other, at in model if other != key] + [(key, held[key])]
+        model = model[-size:]
+        assert len(cache) == len(model)
+        assert all(cache.peek(other, 0) == entry("", at) for other, at in model)
+
+
+# ── loads in flight ──
+
+
+class Loads:
+    """Loads that end when the test says so."""
+
+    def __init__(self) -> None:
+        self.begun: list[asyncio.Future[str]] = []
+
+    async def __call__(self, *_: int) -> str:
+        future: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.begun.append(future)
+        return await future
+
+
+@pytest.fixture
+async def tasks() -> AsyncIterator[Tasks]:
+    """The tasks that a manager would own."""
+    made = Tasks()
+    yield made
+    await made.close(drain_seconds=0)
+
+
+@pytest.fixture
+def loads() -> Loads:
+    """The loads that the flights begin."""
+    return Loads()
+
+
+Join = Callable[..., Coroutine[None, None, str]]
+
+
+@pytest.fixture
+async def join(loads: Loads, tasks: Tasks) -> Join:
+    """Joins a flight as `Users` does."""
+    return Flights(loads, tasks).join
+
+
+async def test_all_who_ask_meanwhile_share_one_load(loads: Loads, join: Join) -> None:
+    """Same key, same result; another key, another load."""
+    callers = [asyncio.create_task(join(1, 0)) for _ in range(100)]
+    other = asyncio.create_task(join(1, 1))
+    await settle()
+    assert len(loads.begun) == 2
+    for future, result in zip(loads.begun, ("first", "second"), strict=True):
+        future.set_result(result)
+    assert await asyncio.gather(*callers) == ["first"] * 100
+    assert await other == "second"
+
+
+async def test_a_result_is_not_kept(loads: Loads, join: Join) -> None:
+    """The next caller begins a new load: keeping values is the cache's part."""
+    for number in range(3):
+        caller = asyncio.create_task(join(1))
+        await settle()
+        loads.begun[number].set_result(str(number))
+        assert await caller == str(number)
+
+
+async def test_an_error_reaches_all_who_waited_and_nobody_else(loads: Loads, join: Join) -> None:
+    """Errors are shared like values, and kept as little."""
+    callers = [asyncio.create_task(join(1)) for _ in range(5)]
+    await settle()
+    loads.begun[0].set_exception(ValueError("no"))
+    results = await asyncio.gather(*callers, return_exceptions=True)
+    assert [str(result) for result in results] == ["no"] * 5
+    again = asyncio.create_task(join(1))
+    await settle()
+    loads.begun[1].set_result("yes")
+    assert await again == "yes"
+
+
+@pytest.mark.parametrize("cancelled", range(2**4))
+async def test_any_callers_may_go_away(loads: Loads, join: Join, cancelled: int) -> None:
+    """Whichever of the callers are cancelled, the first and all of them included, the load goes on for the others and
+    for whoever comes next."""
+    callers = [asyncio.create_task(join(1)) for _ in range(4)]
+    await settle()
+    for number, caller in enumerate(callers):
+        if cancelled >> number & 1:
+            caller.cancel()
+    late = asyncio.create_task(join(1))
+    await settle()
+    later = asyncio.create_task(join(1))
+    await settle()
+    assert len(loads.begun) == 1
+    loads.begun[0].set_result("value")
+    results = await asyncio.gather(*callers, late, later, return_exceptions=True)
+    for number, result in enumerate(results):
+        gone = number < 4 and cancelled >> number & 1
+        assert isinstance(result, asyncio.CancelledError) if gone else result == "value"
+
+
+async def test_a_caller_cancelled_before_the_load_began(loads: Loads, join: Join) -> None:
+    """A caller that goes away in the same turn of the loop leaves no half-begun load."""
+    first = asyncio.create_task(join(1))
+    await asyncio.sleep(0)
+    first.cancel()
+    await settle()
+    second = asyncio.create_task(join(1))
+    await settle()
+    loads.begun[-1].set_result("value")
+    assert await second == "value"
+    for future in loads.begun:
+        assert future.done()

@@ -1,0 +1,19 @@
+"""Wait for what other tasks and threads are about to do, without guessing how long they take."""
+
+import asyncio
+from collections.abc import Callable
+
+GIVE_UP_SECONDS = 10.0
+
+
+async def until(condition: Callable[[], object]) -> None:
+    """Return once `condition` holds; a `TimeoutError` if it does not come to that."""
+    async with asyncio.timeout(GIVE_UP_SECONDS):
+        while not condition():  # noqa: ASYNC110  # a worker thread cannot set an Event of the loop
+            await asyncio.sleep(0.001)
+
+
+async def settle() -> None:
+    """Let every task go on as far as it can without I/O."""
+    for _ in range(20):
+        await asyncio.sleep(0)
