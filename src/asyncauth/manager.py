@@ -30,6 +30,7 @@ from asyncauth.login.database import authenticate
 from asyncauth.model import Claims, Decision, User, Written
 from asyncauth.running import Running, connect
 from asyncauth.settings import Settings
+from asyncauth.status import Status, read_status
 from asyncauth.tokens.keys import load_key
 from asyncauth.tokens.verify import parse_user_id
 
@@ -134,6 +135,10 @@ class AuthManager:
         if self._elapsed() < running.follower.proven_until:
             return None
         return running.follower.trouble or "memory is not proven current"
+
+    def status(self) -> Status:
+        """A moment's numbers, from memory."""
+        return read_status(self._require_running(), self._elapsed())
 
     # ── who is it? ──
 

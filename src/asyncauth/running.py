@@ -1,7 +1,9 @@
 """A started manager's parts, and how they are put together."""
 
 import asyncio
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from sqlalchemy import NullPool
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
@@ -26,6 +28,18 @@ from asyncauth.tokens.revoked import Revocations
 from asyncauth.tokens.verify import Verifier
 from asyncauth.users import Users
 
+if TYPE_CHECKING:
+    from asyncauth.changes.redis import RedisWaker
+
+
+class Waker(Protocol):
+    """Something that wakes the follower."""
+
+    listening: bool
+    trouble: str | None
+
+    async def run(self) -> None: ...
+
 
 @dataclass(frozen=True, slots=True)
 class Running:
@@ -41,8 +55,8 @@ class Running:
     users: Users
     follower: Follower
     upkeep: Upkeep
-    listener: Listener | None
-    """None: not PostgreSQL."""
+    wakers: tuple[Waker, ...]
+    """LISTEN on PostgreSQL, Redis where it is configured."""
     tasks: Tasks
     background: tuple[asyncio.Task[None], ...]
 
@@ -72,10 +86,8 @@ async def connect(settings: Settings, engine: AsyncEngine, key: Key, clock: Cloc
     upkeep = Upkeep(database, follower, clock, settings)
     await upkeep.check_triggers()
     await follower.begin()
-    listener = _listener(engine, follower, settings) if database.dialect == "postgresql" else None
-    loops = [(follower.run(), "follower"), (upkeep.run(), "upkeep")]
-    if listener is not None:
-        loops.append((listener.run(), "listener"))
+    wakers = tuple(_wakers(engine, follower, position.epoch, settings))
+    loops = [follower.run(), upkeep.run(), *(waker.run() for waker in wakers)]
     return Running(
         database=database,
         state=state,
@@ -91,9 +103,9 @@ async def connect(settings: Settings, engine: AsyncEngine, key: Key, clock: Cloc
         users=users,
         follower=follower,
         upkeep=upkeep,
-        listener=listener,
+        wakers=wakers,
         tasks=tasks,
-        background=tuple(tasks.start(loop, f"asyncauth {name}") for loop, name in loops),
+        background=tuple(tasks.start(loop, "asyncauth background") for loop in loops),
     )
 
 
@@ -101,10 +113,28 @@ async def _read_state(session: AsyncSession) -> State:
     return await (await session.connection()).run_sync(look)
 
 
-def _listener(engine: AsyncEngine, follower: Follower, settings: Settings) -> Listener:
-    if settings.listen_url is not None:
-        engine = create_async_engine(parse_url(settings.listen_url), poolclass=NullPool, hide_parameters=True)
-    return Listener(engine, follower.wake, timeout_seconds=settings.database_timeout_seconds)
+def _wakers(engine: AsyncEngine, follower: Follower, epoch: str, settings: Settings) -> Iterator[Waker]:
+    timeout_seconds = settings.database_timeout_seconds
+    if engine.dialect.name == "postgresql":
+        if settings.listen_url is not None:
+            engine = create_async_engine(parse_url(settings.listen_url), poolclass=NullPool, hide_parameters=True)
+        yield Listener(engine, follower.wake, timeout_seconds=timeout_seconds)
+    if settings.redis_url is not None:
+        waker = _redis(settings.redis_url, epoch, follower.wake, timeout_seconds)
+        follower.announce = waker.publish
+        yield waker
+
+
+def _redis(url: str, epoch: str, wake: Callable[[], None], timeout_seconds: float) -> "RedisWaker":
+    try:
+        from asyncauth.changes.redis import RedisWaker
+    except ImportError:
+        raise ConfigurationError("redis_url is set and redis is missing: pip install 'asyncauth[redis]'") from None
+    try:
+        return RedisWaker(url, epoch, wake, timeout_seconds=timeout_seconds)
+    except ValueError:
+        message = "redis_url cannot be read: write redis://host:port, rediss://… or unix://…"
+        raise ConfigurationError(message) from None
 
 
 def _issuer(key: Key, settings: Settings) -> Issuer:

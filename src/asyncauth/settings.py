@@ -91,6 +91,8 @@ class Settings(BaseSettings):
     listen_url: str | None = Field(default=None, repr=False)
     """PostgreSQL: where to LISTEN, if `database_url` goes through a pooler that cannot (PgBouncer in transaction
     mode)."""
+    redis_url: str | None = Field(default=None, repr=False)
+    """Redis as a wake-up where the database cannot push: `redis://…`. Losing it costs latency, nothing else."""
     max_staleness_seconds: Seconds = 10.0
     """How long memory may be trusted after the last proof that it is current; then 503."""
     max_entry_age_seconds: Seconds = 300.0

@@ -33,27 +33,34 @@ class Users:
         self._changes = Changelog()
         self._coarse = coarse
         self._roles_changed = 0
+        self.hits = 0
+        """Users answered from memory."""
+        self.loads = 0
+        """Users read from the database."""
         self._loader = loader
-        self._tasks = tasks
         self._clock = clock
         self._users: Cache[User] = Cache(settings.user_cache_size)
         self._roles: Cache[Role] = Cache(settings.role_cache_size)
         self._timeout_seconds = settings.database_timeout_seconds
         self._turns = asyncio.Semaphore(settings.max_concurrent_loads)
-        self._flights = Flights(self._load_owned, tasks)
+        self._flights = Flights(self._load, tasks)
 
-    def __len__(self) -> int:
-        return len(self._users)
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """How many users and roles are in memory."""
+        return len(self._users), len(self._roles)
 
     def find(self, user_id: int, elapsed: float) -> User | None:
         """The user if in memory. For the loop's thread."""
         entry = self._users.get(user_id, elapsed)
-        if entry is None or entry.sequence >= self._roles_changed:
-            return None if entry is None else entry.value
-        renewed = self._renew(entry, elapsed)
-        if renewed is not None:
-            self._users.put(user_id, renewed)
-        return None if renewed is None else renewed.value
+        if entry is not None and entry.sequence < self._roles_changed:
+            entry = self._renew(entry, elapsed)
+            if entry is not None:
+                self._users.put(user_id, entry)
+        if entry is None:
+            return None
+        self.hits += 1
+        return entry.value
 
     def peek(self, user_id: int, elapsed: float) -> User | None:
         """The user if in memory. For any thread."""
@@ -125,10 +132,7 @@ class Users:
         deadline = min([entry.deadline, *(role.deadline for role in present)])
         return Entry(user, self._changes.sequence, deadline)
 
-    async def _load_owned(self, user_id: int, _: int) -> User:
-        return await self._tasks.run(self._load(user_id), f"asyncauth load of user {user_id}")
-
-    async def _load(self, user_id: int) -> User:
+    async def _load(self, user_id: int, _: int) -> User:
         try:
             async with asyncio.timeout(self._timeout_seconds), self._turns:
                 # A load before this one may have brought the role that was missing.
@@ -139,6 +143,7 @@ class Users:
 
     async def _load_now(self, user_id: int) -> User:
         for _ in range(_ATTEMPTS):
+            self.loads += 1
             began = self._changes.sequence
             seen: set[int] = set()
 

@@ -22,8 +22,7 @@ async def create_role(auth: AuthManager, name: str) -> Written[Role]:
     async def work(connection: AsyncConnection) -> int:
         if await find_id(connection, roles, name) is not None:
             raise TakenError(f"the role name `{name}` is taken")
-        role_id = await insert_row(connection, roles, name=name)
-        return role_id
+        return await insert_row(connection, roles, name=name)
 
     written = await auth.write(work)
     return Written(Role(written.value, name, frozenset()), written.token)

@@ -36,22 +36,26 @@ class Receipts:
         Raises:
             ConsistencyTokenError: not one of ours, or of another database.
         """
-        try:
-            if not isinstance(token, str) or len(token) > MAX_LENGTH:
-                raise ValueError
-            raw = base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
-            tag, body = raw[:_TAG_BYTES], raw[_TAG_BYTES:]
-            if not hmac.compare_digest(tag, self._tag(body)):
-                raise ValueError
-            its_epoch, _, mark = body.decode("ascii").rpartition(":")
-        except ValueError:
-            raise ConsistencyTokenError("not a consistency token of this server") from None
+        raw = _decode(token)
+        tag, body = raw[:_TAG_BYTES], raw[_TAG_BYTES:]
+        if not hmac.compare_digest(tag, self._tag(body)):
+            raise ConsistencyTokenError("not a consistency token of this server")
+        its_epoch, _, mark = body.decode("ascii").rpartition(":")
         if its_epoch != epoch:
             raise ConsistencyTokenError("the consistency token speaks of another database")
         return int(mark)
 
     def _tag(self, body: bytes) -> bytes:
         return hmac.digest(self.secret, body, hashlib.sha256)[:_TAG_BYTES]
+
+
+def _decode(token: object) -> bytes:
+    if not isinstance(token, str) or len(token) > MAX_LENGTH:
+        return b""
+    try:
+        return base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
+    except ValueError:
+        return b""
 
 
 def make_receipts(key: Key) -> Receipts:

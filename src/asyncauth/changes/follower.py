@@ -7,7 +7,8 @@ sooner; losing one costs latency, never correctness.
 import asyncio
 import contextlib
 import logging
-from collections.abc import Iterable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
 from asyncauth.clock import Clock
@@ -50,8 +51,18 @@ class Follower:
         """On the clock that runs through suspension: when memory stops being proven."""
         self.trouble: str | None = None
         """Why the last look failed; None if it did not."""
-        self.restarts = 0
-        self.looks = 0
+        self.proven_at: float | None = None
+        """On the same clock: when the question of the last proof was sent."""
+        self.pushed_at: float | None = None
+        """On the same clock: the last wake-up."""
+        self.lag_seconds: float | None = None
+        """How old the last change was when it became known here, by the database's clock and ours."""
+        self.records = 0
+        """Records applied."""
+        self.flushes: Counter[str] = Counter()
+        """How often everything was dropped, by reason."""
+        self.announce: Callable[[], Awaitable[None]] | None = None
+        """Tells other workers to look, where the database cannot."""
         self._database = database
         self._users = users
         self._revoked = revoked
@@ -66,7 +77,8 @@ class Follower:
         self._woken = asyncio.Event()
 
     def wake(self) -> None:
-        """Look soon. For the loop's thread."""
+        """Look soon: somebody says that there is something new. For the loop's thread."""
+        self.pushed_at = self._clock.elapsed()
         self._woken.set()
 
     async def run(self) -> None:
@@ -75,10 +87,12 @@ class Follower:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.poll_interval_seconds):
                     await self._woken.wait()
+            woken, records, trouble = self._woken.is_set(), self.records, self.trouble
             self._woken.clear()
-            trouble = self.trouble
             try:
                 await self.catch_up()
+                if not woken and self.records > records and self.announce is not None:
+                    await self.announce()  # found by asking: the others do not know yet
             except AuthError as error:
                 self.trouble = str(error)
                 if trouble is None:
@@ -105,14 +119,16 @@ class Follower:
                 self._answered = answered
 
     async def see_own_write(self) -> None:
-        """Know what this worker has just committed. If the database cannot be asked, nothing is granted until it can."""
+        """Know what this worker has just committed. If the database cannot be asked, nothing is granted till it can."""
         try:
             await self.catch_up()
             if not self._relies_on_triggers:
-                await self.restart()
+                await self.restart("written without triggers")
         except DatabaseUnavailableError as error:
             self.proven_until = 0.0
             self.trouble = str(error)
+        if self.announce is not None:
+            await self.announce()
 
     async def _look(self) -> None:
         """The proof counts from when the question was sent."""
@@ -122,16 +138,19 @@ class Follower:
         news = advance(before, rows, sent, horizon, self._database.dialect)
         if news.lost is not None:
             log.warning("dropping everything in memory: %s", news.lost)
-            await self.restart()
+            await self.restart(news.lost)
         else:
             self._users.position = news.position
-            self._learn(news.records)
+            if news.records:
+                self._learn(news.records)
+                self.records += len(news.records)
+                self.lag_seconds = max(0.0, self._clock.now() - (news.position.at or 0) / 1e6)
             if not self._relies_on_triggers:
                 await self._read_revocations()
         self._revoked.purge(self._clock.now())
         self.proven_until = sent + self._settings.max_staleness_seconds
+        self.proven_at = sent
         self.trouble = None
-        self.looks += 1
 
     async def begin(self) -> None:
         """The first look, at the position that `users` was given.
@@ -152,15 +171,15 @@ class Follower:
         self._relies_on_triggers = yes
         settings = self._settings
         self._users.limit_age(settings.max_entry_age_seconds if yes else settings.max_staleness_seconds)
-        await self.restart()
+        await self.restart("the triggers stand again" if yes else "triggers are missing")
 
-    async def restart(self) -> None:
+    async def restart(self, reason: str) -> None:
         """Forget everything and go on from where the log stands now.
 
         Raises:
             DatabaseUnavailableError: see `Database.ask`.
         """
-        self.restarts += 1
+        self.flushes[reason] += 1
         position = await read_position(
             self._database, self._clock.elapsed(), self._settings.late_commit_horizon_seconds
         )

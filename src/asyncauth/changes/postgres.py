@@ -39,7 +39,7 @@ class Listener:
 
     async def run(self) -> None:
         """Listen for ever."""
-        errors = (OSError, SQLAlchemyError, *_driver_errors(self._engine))
+        errors: tuple[type[BaseException], ...] = (OSError, SQLAlchemyError, *_driver_errors(self._engine))
         while True:
             try:
                 await self._listen()

@@ -1,9 +1,9 @@
 """Reading the change log: which records are new since a position, however their transactions were ordered.
 
-The order of ids is not the order of commits. PostgreSQL says exactly which transactions a snapshot does not see; there
-the new records are those of transactions that were running at the last look, or had not begun. On MariaDB and MySQL an
-id that is missing below the highest one may still be committed: it is looked for again until `late_commit_horizon_seconds`
-have passed. SQLite has one writer at a time. Everywhere what is visible is applied at once.
+The order of ids is not the order of commits. PostgreSQL says exactly which transactions a snapshot does not see; the
+new records are those of transactions that were running at the last look, or had not begun. On MariaDB and MySQL an
+id that is missing below the highest one may still be committed: it is looked for again until
+`late_commit_horizon_seconds` have passed. SQLite has one writer at a time. Everywhere what is visible is applied at once.
 """
 
 from collections.abc import Iterable, Sequence
@@ -193,16 +193,9 @@ def advance(position: Position, rows: Sequence[Any], elapsed: float, horizon_sec
         found = [row for row in found if row.id > position.last or _is_in(row.id, position.gaps)]
         live = (gap for gap in position.gaps if elapsed - gap.since < horizon_seconds)
         gaps = _fill(live, [row.id for row in found], position.last, elapsed)
-    newest = max(found, key=lambda row: row.id, default=None)
-    moved = newest is not None and newest.id > position.last
-    after = replace(
-        position,
-        last=newest.id if moved else position.last,
-        at=newest.at if moved else position.at,
-        xmax=xmax,
-        running=running,
-        gaps=gaps,
-    )
+    newest = max((row for row in found if row.id > position.last), key=lambda row: row.id, default=None)
+    last, at = (position.last, position.at) if newest is None else (newest.id, newest.at)
+    after = replace(position, last=last, at=at, xmax=xmax, running=running, gaps=gaps)
     return News(tuple(_record(row) for row in found), after)
 
 

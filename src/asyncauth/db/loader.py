@@ -22,7 +22,7 @@ _MAX_ROLE_TUPLES = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """What one load brought, read in one snapshot. The deadlines are times on the clock that runs through suspension."""
+    """What one load brought, read in one snapshot. Deadlines are times on the clock that runs through suspension."""
 
     user: User
     deadline: float
