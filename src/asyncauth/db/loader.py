@@ -18,6 +18,7 @@ from asyncauth.errors import UserInactiveError, UserNotFoundError
 from asyncauth.model import PermissionKey, Role, User
 
 _MAX_ROLE_TUPLES = 10_000
+_LAST_ID = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +60,8 @@ class Loader:
             UserNotFoundError, UserInactiveError: the user does not exist, or `active` is not true.
             DatabaseUnavailableError: see `Database.read`.
         """
+        if not 0 < user_id <= _LAST_ID:  # drivers refuse larger numbers, each with an error of its own
+            raise UserNotFoundError(f"no user has the id {user_id}")
 
         async def work(session: AsyncSession) -> Loaded:
             return await self._load(session, user_id, known_role)
