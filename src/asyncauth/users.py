@@ -22,7 +22,7 @@ class Users:
     """
 
     def __init__(self, loader: Loader, tasks: Tasks, clock: Clock, settings: Settings) -> None:
-        self.stamps = Stamps(0, 0, 0, 0)
+        self.stamps = Stamps(0, 0, 0)
         self._loader = loader
         self._tasks = tasks
         self._clock = clock

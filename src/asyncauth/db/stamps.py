@@ -6,18 +6,17 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from asyncauth.db.tables import CATALOGUE_TABLES, POSITION, ROLE_TABLES, USER_TABLES, stamps
+from asyncauth.db.tables import POSITION, ROLE_TABLES, USER_TABLES, stamps
 
 
 @dataclass(frozen=True, slots=True)
 class Stamps:
-    """The positions at which three kinds of tables last changed, and the last position of all, as one snapshot shows
+    """The positions at which two kinds of tables last changed, and the last position of all, as one snapshot shows
     them. Two snapshots with the same number for a kind show the same rows of that kind."""
 
     position: int
     users: int
     roles: int
-    catalogue: int
 
 
 def from_rows(positions: Mapping[str, int]) -> Stamps:
@@ -26,15 +25,15 @@ def from_rows(positions: Mapping[str, int]) -> Stamps:
     def last(tables: Iterable[str]) -> int:
         return max((positions.get(name, 0) for name in tables), default=0)
 
-    return Stamps(positions.get(POSITION, 0), last(USER_TABLES), last(ROLE_TABLES), last(CATALOGUE_TABLES))
+    return Stamps(positions.get(POSITION, 0), last(USER_TABLES), last(ROLE_TABLES))
 
 
 def _last(tables: Iterable[str]) -> ColumnElement[int]:
     return select(func.max(stamps.c.position)).where(stamps.c.name.in_(list(tables))).scalar_subquery()
 
 
-COLUMNS = (_last([POSITION]), _last(USER_TABLES), _last(ROLE_TABLES), _last(CATALOGUE_TABLES))
-"""The four numbers as columns to select beside something else, in the order of `Stamps`."""
+COLUMNS = (_last([POSITION]), _last(USER_TABLES), _last(ROLE_TABLES))
+"""The three numbers as columns to select beside something else, in the order of `Stamps`."""
 
 
 async def bump(connection: AsyncConnection, tables: Iterable[str]) -> Stamps:
