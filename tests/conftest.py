@@ -1,6 +1,7 @@
 """Fixtures of all tests. One suite runs alike on each of `tests.databases.BACKENDS`."""
 
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from inspect import iscoroutinefunction
 from typing import cast
@@ -18,7 +19,8 @@ NAME = "asyncauth-tests"
 
 
 def pytest_configure() -> None:
-    """Let no setting of the machine reach the tests."""
+    """Let no setting of the machine reach the tests, and end the servers when somebody ends the run (SIGTERM)."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     for name in list(os.environ):
         if name.startswith("ASYNCAUTH_") and not name.startswith("ASYNCAUTH_TEST_"):
             del os.environ[name]

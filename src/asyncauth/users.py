@@ -107,9 +107,6 @@ class Users:
             case "role", int(role_id):
                 self._roles.drop(role_id)
                 self._roles_changed = self._changes.sequence
-            case "catalogue", _:
-                self._loader.forget()
-                self._drop_roles()
             case _:
                 self._drop_all()
 
@@ -118,7 +115,6 @@ class Users:
         self._roles_changed = self._changes.sequence
 
     def _drop_all(self) -> None:
-        self._loader.forget()
         self._drop_roles()
         self._users.clear()
 
@@ -161,7 +157,6 @@ class Users:
         return self._roles.get(role_id, self._clock.elapsed())
 
     def _store(self, loaded: Loaded) -> User:
-        self._loader.keep(loaded)
         sequence = self._changes.sequence
         for role in loaded.new_roles:
             self._roles.put(role.id, Entry(role, sequence, loaded.roles_deadline))

@@ -119,6 +119,7 @@ async def test_a_database_without_our_tables(empty_database: Database) -> None:
     assert explain(caught.value, engine.url) == "the database has no asyncauth tables: run asyncauth db upgrade"
 
 
+@pytest.mark.parametrize("backend", ["postgresql+asyncpg", "postgresql+psycopg", "mysql+aiomysql"], indirect=True)
 async def test_a_parameter_that_only_the_driver_can_judge(empty_database: Database) -> None:
     if empty_database.driver == "psycopg":
         assert "parameter that its driver does not take" in await refusal(f"{empty_database.url}?odd=1")

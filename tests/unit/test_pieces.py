@@ -6,28 +6,27 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncauth.db import pieces
-from asyncauth.db.pieces import PIECE_CHARACTERS, Breather, split
+from asyncauth.db.pieces import PIECE_CHARACTERS, Breather, pieces
 
 
 @settings(derandomize=True, database=None, deadline=None)
 @given(st.lists(st.integers(0, 10**6).map(str), max_size=50), st.integers(1, 40))
-def test_the_pieces_are_the_list(ids: list[str], size: int) -> None:
-    """Joined again, the pieces are the list that was cut, and each is short."""
+def test_the_pieces_are_the_list(entries: list[str], size: int) -> None:
+    """Cut up, the pieces are the entries of the list, and each is short."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(pieces, "PIECE_CHARACTERS", size)
-        cut = list(split(",".join(ids)))
-    assert [one for piece in cut for one in piece] == ids
-    assert all(len(",".join(piece)) <= size + 7 for piece in cut)
+        patch.setattr("asyncauth.db.pieces.PIECE_CHARACTERS", size)
+        cut = list(pieces("".join(f"{entry};" for entry in entries), ";"))
+    assert [entry for piece in cut for entry in piece.split(";")] == entries
+    assert all(len(piece) <= size + 7 for piece in cut)
 
 
 def test_a_long_list_is_cut() -> None:
-    """The pieces of 50,000 ids are of about the same length, and many."""
-    ids = [str(number) for number in range(50_000)]
-    cut = list(split(",".join(ids)))
-    assert [one for piece in cut for one in piece] == ids
+    """The pieces of 50,000 entries are of about the same length, and many."""
+    entries = [str(number) for number in range(50_000)]
+    cut = list(pieces("".join(f"{entry};" for entry in entries), ";"))
+    assert [entry for piece in cut for entry in piece.split(";")] == entries
     assert len(cut) > 10
-    assert max(len(",".join(piece)) for piece in cut) < PIECE_CHARACTERS + 10
+    assert max(map(len, cut)) < PIECE_CHARACTERS + 10
 
 
 async def test_others_run_in_the_pauses(monkeypatch: pytest.MonkeyPatch) -> None:

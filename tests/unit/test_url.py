@@ -180,6 +180,14 @@ def test_what_is_of_no_known_kind_passes() -> None:
         raise asyncio.CancelledError
 
 
+def test_what_the_database_says_beyond_that_is_not_quoted() -> None:
+    odd = OperationalError("INSERT …", {"hash": "secret"}, Exception(4711, "Key (hash)=(secret) exists"))
+    with pytest.raises(ConfigurationError) as caught, explained(PLACE):
+        raise odd
+    assert str(caught.value) == "the database auth at db.example:5432 refused a statement (Exception 4711)"
+    assert caught.value.__cause__ is odd
+
+
 def test_our_own_errors_pass() -> None:
     with pytest.raises(AuthError) as caught, explained(PLACE):
         raise StaleError("permission denied")

@@ -148,7 +148,7 @@ async def test_a_websocket_on_a_public_path(auth: AuthManager) -> None:
 
 
 async def test_a_middleware_in_a_middleware(auth: AuthManager, token: str) -> None:
-    """One watch is enough; the needs of both count."""
+    """The client is told once."""
 
     async def api(_: Scope, receive: Receive, send: Send) -> None:
         await receive()

@@ -7,6 +7,7 @@ import pytest
 
 from asyncauth import AuthManager, Settings, User, admin
 from asyncauth.clock import Clock
+from asyncauth.errors import ForbiddenError
 from asyncauth.web import websocket
 from asyncauth.web.asgi import AuthMiddleware
 from asyncauth.web.cookies import CookiePolicy
@@ -283,8 +284,9 @@ async def test_an_app_that_only_sleeps_is_closed(auth: AuthManager, ada: User, t
         assert await ws.ended() is None
 
 
-async def test_a_client_that_is_gone_while_we_close(auth: AuthManager, ada: User, token: str) -> None:
-    """The server's OSError ends in ours."""
+@pytest.mark.parametrize("ask", [True, False])
+async def test_a_client_that_is_gone_while_we_close(auth: AuthManager, ada: User, token: str, *, ask: bool) -> None:
+    """The server's OSError ends in ours, whether a message or the time brought the close about."""
 
     async def wait(receive: Receive, _: Send) -> None:
         assert (await receive())["type"] == "websocket.disconnect"
@@ -298,6 +300,8 @@ async def test_a_client_that_is_gone_while_we_close(auth: AuthManager, ada: User
 
         ws.from_app.put = gone  # type: ignore[method-assign, assignment]
         await auth.revoke_token(token)
+        if ask:
+            await ws.say("too late")
         assert await ws.ended() is None
 
 
@@ -317,6 +321,27 @@ async def test_an_app_that_hangs_up_is_not_closed_twice(auth: AuthManager, ada: 
         done.set()
         assert await ws.ended() is None
         assert ws.from_app.empty()
+
+
+async def test_a_late_error_of_the_app_closes_nothing_twice(auth: AuthManager, ada: User, token: str) -> None:
+    """Neither after the app's own close nor after ours."""
+
+    async def refuse_late(receive: Receive, send: Send) -> None:
+        message = await receive()
+        if message["type"] == "websocket.receive":
+            await send({"type": "websocket.close", "code": 1000, "reason": "bye"})
+        raise ForbiddenError("too late")
+
+    for own in (True, False):
+        async with WebsocketDriver(_app(auth, refuse_late), "/", sent(token)) as ws:
+            await ws.accepted()
+            if own:
+                await ws.say("please close")
+            else:
+                await auth.revoke_token(token)
+            assert await ws.closed() == (1000 if own else 1008)
+            assert await ws.ended() is None
+            assert ws.from_app.empty()
 
 
 async def test_an_error_of_the_app_comes_through(auth: AuthManager, ada: User, token: str) -> None:

@@ -76,4 +76,5 @@ def _parse(text: str, create: bool) -> URL:
     is_file = url.get_backend_name() == "sqlite" and path and not path.startswith((":", "file:"))
     if is_file and not create and not Path(path).exists():  # connecting would make an empty one
         raise ConfigurationError(f"there is no SQLite file {path}: correct the path or run asyncauth db upgrade")
-    return url
+    # aiosqlite's thread outlives a connection that fails, and complains if the event loop has ended meanwhile.
+    return url.set(drivername="sqlite+pysqlite") if url.get_backend_name() == "sqlite" else url

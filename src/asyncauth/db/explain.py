@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from sqlalchemy import URL
-from sqlalchemy.exc import StatementError
+from sqlalchemy.exc import SQLAlchemyError, StatementError
 
 from asyncauth.errors import AuthError, ConfigurationError
 
@@ -98,16 +98,22 @@ def explain(error: BaseException, url: URL) -> str | None:
 
 @contextmanager
 def explained(url: URL) -> Iterator[None]:
-    """Turn errors of known kinds into a `ConfigurationError` with the sentence; others pass as they are."""
+    """Turn errors of the database and the way to it into a `ConfigurationError` of one sentence; others pass."""
     try:
         yield
     except AuthError:
         raise
     except Exception as error:
         sentence = explain(error, url)
-        if sentence is None:
+        if sentence is not None:
+            raise ConfigurationError(sentence) from None
+        if not isinstance(error, SQLAlchemyError):
             raise
-        raise ConfigurationError(sentence) from None
+        cause = getattr(error, "orig", None) or error
+        code = getattr(cause, "sqlstate", None) or next((arg for arg in cause.args if isinstance(arg, int)), "")
+        # Not in the driver's own words: they quote values.
+        message = f"{_place(url)} refused a statement ({type(cause).__name__} {code}".rstrip() + ")"
+        raise ConfigurationError(message) from error
 
 
 def _causes(error: BaseException | None) -> Iterator[BaseException]:

@@ -3,7 +3,7 @@
 The order of ids is not the order of commits. PostgreSQL says exactly which transactions a snapshot does not see; the
 new records are those of transactions that were running at the last look, or had not begun. On MariaDB and MySQL an
 id that is missing below the highest one may still be committed: it is looked for again until
-`late_commit_horizon_seconds` have passed. SQLite has one writer at a time. Everywhere what is visible is applied at once.
+`late_commit_horizon_seconds` have passed. SQLite has one writer at a time. What is visible is applied at once.
 """
 
 from collections.abc import Iterable, Sequence

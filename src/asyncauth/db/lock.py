@@ -59,7 +59,8 @@ def _postgresql(connection: Connection) -> Iterator[None]:
 
 @contextmanager
 def _mysql(connection: Connection) -> Iterator[None]:
-    connection.execution_options(isolation_level="READ COMMITTED")
+    # Reads no table, so the snapshot of REPEATABLE READ begins after the wait. The nodes of a Galera cluster do not
+    # share these locks: there, let one process upgrade.
     _wait(connection, select(func.get_lock(_NAME, 1)), pause=text("DO 0"))
     try:
         yield

@@ -21,12 +21,13 @@ class Breather:
             self._since = time.perf_counter()
 
 
-def split(text: str) -> Iterator[list[str]]:
-    """Cut a comma-separated list into lists of up to `PIECE_CHARACTERS` characters of it."""
+def pieces(text: str, end: str) -> Iterator[str]:
+    """Cut a list whose entries all end with `end` into pieces of at least `PIECE_CHARACTERS`, between two entries. The
+    last `end` of each piece is left out."""
     start = 0
     while start < len(text):
-        end = text.find(",", start + PIECE_CHARACTERS)
-        if end < 0:
-            end = len(text)
-        yield text[start:end].split(",")
-        start = end + 1
+        stop = text.find(end, start + PIECE_CHARACTERS)
+        if stop < 0:
+            stop = len(text) - len(end)
+        yield text[start:stop]
+        start = stop + len(end)

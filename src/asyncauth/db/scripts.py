@@ -7,12 +7,14 @@ from typing import Any
 
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection
+from sqlalchemy import Column, Connection
+from sqlalchemy.dialects.mysql import VARBINARY
+from sqlalchemy.types import TypeEngine
 
 import asyncauth
 from asyncauth.db.lock import upgrade_lock
 from asyncauth.db.state import look, refuse_incomplete
-from asyncauth.db.tables import own
+from asyncauth.db.tables import Exact, own
 
 VERSION_TABLE = "asyncauth_alembic_version"
 _PACKAGE = Path(asyncauth.__file__).parent
@@ -22,12 +24,20 @@ def _is_ours(name: str | None, kind: str, _parents: object) -> bool:
     return kind != "table" or name in own.tables
 
 
+def _differs(
+    _context: object, _found: object, column: Column[Any], found: TypeEngine[Any], _type: object
+) -> bool | None:
+    # The code binds such text as text and leaves it to the migration to make the column binary; None: compare as usual.
+    return False if isinstance(column.type, Exact) and isinstance(found, VARBINARY) else None
+
+
 def options(dialect: str) -> dict[str, Any]:
     """For Alembic's `configure`."""
     return {
         "version_table": VERSION_TABLE,
         "target_metadata": own,
         "include_name": _is_ours,
+        "compare_type": _differs,
         "transactional_ddl": dialect not in {"mysql", "mariadb"},
     }
 

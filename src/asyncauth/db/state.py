@@ -9,8 +9,8 @@ from asyncauth.errors import ConfigurationError
 
 MARKS = table("asyncauth_stamp", column("name"))
 CREATING = "creating"
-"""Row of a table that migration 0001 makes and 0002 drops while we make the `ab_*` tables: MariaDB and MySQL commit each of them by itself, and a
-process that died in between must not be taken for an old FAB."""
+"""Row of a table that migration 0001 makes and 0002 drops, there while we make the `ab_*` tables: MariaDB and MySQL
+commit each of them by itself, and a process that died in between must not be taken for an old FAB."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,11 +21,10 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
-    cast,
     func,
     select,
 )
-from sqlalchemy.orm import DeclarativeBase, Mapped, column_property, foreign, relationship
+from sqlalchemy.orm import DeclarativeBase, Mapped, foreign, relationship
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
 CONVENTION = {
@@ -200,59 +199,42 @@ class Base(DeclarativeBase):
     metadata = fab
 
 
-class RoleRow(Base):
-    """A role with the ids of its permissions as one text: `2:17,4,` is two ids, 17 and 4; NULL is none.
+_direct = select(user_roles.c.user_id, roles.c.id, roles.c.name).join_from(
+    user_roles, roles, user_roles.c.role_id == roles.c.id
+)
+_by_group = (
+    select(group_users.c.user_id, roles.c.id, roles.c.name)
+    .join_from(group_users, group_roles, group_users.c.group_id == group_roles.c.group_id)
+    .join(roles, group_roles.c.role_id == roles.c.id)
+)
+_direct_role = _direct.subquery("direct_role")
+_any_role = _direct.union(_by_group).subquery("any_role")
 
-    One ORM object per role instead of three per permission. The count in front shows when MariaDB or MySQL has cut the
-    list at `group_concat_max_len`, which they do with a warning only; the comma behind each id shows a cut inside one.
-    """
+# One row per user and role: selectinload then asks the subquery alone, with the user's id in its WHERE, which every
+# database pushes down into both halves of the UNION. Through a `secondary` the id stays on `ab_user`, and SQLite reads
+# the roles of all users first.
 
-    __table__ = roles
+
+class DirectRole(Base):
+    """A role that was granted to a user."""
+
+    __table__ = _direct_role
+    __mapper_args__ = {"primary_key": [_direct_role.c.user_id, _direct_role.c.id]}  # noqa: RUF012
     id: Mapped[int]
     name: Mapped[str]
-    permission_ids: Mapped[str | None] = column_property(
-        select(
-            cast(func.count(role_permissions.c.permission_view_id), String(20))
-            .concat(":")
-            .concat(func.aggregate_strings(cast(role_permissions.c.permission_view_id, String(20)).concat(","), ""))
-        )
-        .where(role_permissions.c.role_id == roles.c.id)
-        .scalar_subquery()
-    )
 
 
-_direct = select(user_roles.c.user_id, user_roles.c.role_id).where(user_roles.c.role_id.is_not(None))
-_by_group = (
-    select(group_users.c.user_id, group_roles.c.role_id)
-    .join_from(group_users, group_roles, group_users.c.group_id == group_roles.c.group_id)
-    .where(group_roles.c.role_id.is_not(None))
-)
-_held_directly = _direct.subquery("held_directly")
-_held_anyhow = _direct.union(_by_group).subquery("held_anyhow")
+class AnyRole(Base):
+    """A role that was granted to a user or to one of the user's groups."""
 
-# One row per user and role, without the role's own columns: selectinload then asks this subquery alone, with the user's
-# id in its WHERE, where every database pushes it down into both halves of the UNION. Through a `secondary` the id
-# stays on `ab_user`, and SQLite reads the roles of all users first.
-
-
-class HeldDirectly(Base):
-    """That a user holds a role, by a grant to the user."""
-
-    __table__ = _held_directly
-    __mapper_args__ = {"primary_key": [_held_directly.c.user_id, _held_directly.c.role_id]}  # noqa: RUF012
-    role_id: Mapped[int]
-
-
-class HeldAnyhow(Base):
-    """That a user holds a role, by a grant to the user or to one of the user's groups."""
-
-    __table__ = _held_anyhow
-    __mapper_args__ = {"primary_key": [_held_anyhow.c.user_id, _held_anyhow.c.role_id]}  # noqa: RUF012
-    role_id: Mapped[int]
+    __table__ = _any_role
+    __mapper_args__ = {"primary_key": [_any_role.c.user_id, _any_role.c.id]}  # noqa: RUF012
+    id: Mapped[int]
+    name: Mapped[str]
 
 
 class UserRow(Base):
-    """A user and the roles held: by grants to the user only, or anyhow, by those to the user's groups too."""
+    """A user and the roles held: `direct_roles` only, or `all_roles`, those of the user's groups included."""
 
     __table__ = users
     id: Mapped[int]
@@ -262,9 +244,9 @@ class UserRow(Base):
     email: Mapped[str]
     password: Mapped[str | None]
     active: Mapped[bool | None]
-    held_directly: Mapped[list[HeldDirectly]] = relationship(
-        primaryjoin=users.c.id == foreign(_held_directly.c.user_id), viewonly=True, lazy="raise"
+    direct_roles: Mapped[list[DirectRole]] = relationship(
+        primaryjoin=users.c.id == foreign(_direct_role.c.user_id), viewonly=True, lazy="raise"
     )
-    held_anyhow: Mapped[list[HeldAnyhow]] = relationship(
-        primaryjoin=users.c.id == foreign(_held_anyhow.c.user_id), viewonly=True, lazy="raise"
+    all_roles: Mapped[list[AnyRole]] = relationship(
+        primaryjoin=users.c.id == foreign(_any_role.c.user_id), viewonly=True, lazy="raise"
     )

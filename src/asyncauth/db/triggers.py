@@ -64,9 +64,9 @@ WATCHED = (
     Watch(groups, "user", None, inserts=False, matters=(groups.c.id,)),
     Watch(roles, "role", roles.c.id, inserts=False),
     Watch(role_permissions, "role", role_permissions.c.role_id, inserts=True),
-    Watch(permissions, "catalogue", None, inserts=False),
-    Watch(actions, "catalogue", None, inserts=False),
-    Watch(resources, "catalogue", None, inserts=False),
+    Watch(permissions, "role", None, inserts=False),
+    Watch(actions, "role", None, inserts=False),
+    Watch(resources, "role", None, inserts=False),
 )
 """Cascades need no watch of their own: the parent's delete tells, and on MariaDB only the parent's trigger fires."""
 _TOKENS = (revocations, airflow_revocations)

@@ -7,9 +7,7 @@ from typing import Any, NamedTuple
 
 from asyncauth.errors import (
     AuthError,
-    ChangeError,
     CredentialsMissingError,
-    ForbiddenError,
     MalformedTokenError,
     TokenError,
     UnauthenticatedError,
@@ -63,8 +61,8 @@ def refusal(error: AuthError) -> Answer:
         return json_answer(error.status, error.public_message, {"WWW-Authenticate": challenge})
     if isinstance(error, UnavailableError):
         return json_answer(error.status, error.public_message, {"Retry-After": str(error.retry_after_seconds)})
-    told = isinstance(error, ForbiddenError | ChangeError)
-    return json_answer(error.status, str(error) if told else error.public_message)
+    # What is left, ForbiddenError and ChangeError, explains itself to a caller who is known.
+    return json_answer(error.status, str(error))
 
 
 async def respond(send: Send, answer: Answer, *, prefix: str = "http.response") -> None:

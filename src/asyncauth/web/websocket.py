@@ -156,10 +156,7 @@ class Watch:
 
 
 async def watch(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    """Run an app for one websocket under a watch, or under the one that is there already."""
-    if _WATCH in scope:
-        await app(scope, receive, send)
-        return
+    """Run an app for one websocket under a watch."""
     scope[_WATCH] = Watch(scope, receive, send)
     await scope[_WATCH].run(app)
 

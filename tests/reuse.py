@@ -1,0 +1,46 @@
+"""Databases used by one test after the other: emptying one takes a tenth of the time of making one."""
+
+from sqlalchemy import NullPool, create_engine, delete, inspect, update
+from sqlalchemy.schema import DropTable, MetaData, Table
+
+from asyncauth.db.tables import fab, own, revocations, stamps
+from tests.databases import Database, Databases
+
+
+class Reused:
+    """Migrated databases that go from test to test, for tests that change no table; those they add are dropped."""
+
+    def __init__(self, databases: Databases) -> None:
+        self._databases = databases
+        self._free: dict[str, list[Database]] = {}
+
+    def take(self, backend: str) -> Database:
+        """A database with all tables and no rows; its ids go on where they stopped."""
+        free = self._free.setdefault(backend, [])
+        return free.pop() if free else self._databases.migrated(backend)
+
+    def give_back(self, backend: str, database: Database) -> None:
+        """Empty a database for the next test."""
+        empty(database)
+        self._free[backend].append(database)
+
+
+_WITHOUT_CHECKS = {
+    "sqlite": "PRAGMA foreign_keys = OFF",
+    "postgresql": "SET session_replication_role = replica",
+    "mysql": "SET foreign_key_checks = 0",
+}
+
+
+def empty(database: Database) -> None:
+    """Remove all rows and all tables that are not ours."""
+    engine = create_engine(database.sync_url, poolclass=NullPool)
+    with engine.begin() as connection:
+        connection.exec_driver_sql(_WITHOUT_CHECKS[database.host.dialect])
+        known = {*fab.tables, *own.tables, "asyncauth_alembic_version"}
+        for name in set(inspect(connection).get_table_names()) - known:
+            connection.execute(DropTable(Table(name, MetaData())))
+        for table in reversed(fab.sorted_tables):
+            connection.execute(delete(table))
+        connection.execute(delete(revocations))
+        connection.execute(update(stamps).values(position=0))
