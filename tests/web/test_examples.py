@@ -133,8 +133,8 @@ async def test_the_demo_serves_until_ctrl_c() -> None:
         async with httpx.AsyncClient() as http:
             assert (await http.get(url, headers=bearer(token))).json() == {"dag_id": "billing", "user": "grace"}
         server.send_signal(signal.SIGINT)
-        _, errors = await server.communicate()
-    assert (server.returncode, errors) == (0, b"")
+        rest, errors = await server.communicate()
+    assert (server.returncode, rest, errors) == (0, b"\nstopped\n", b"")
 
 
 def test_the_demo_ignores_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:
