@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 import pytest
-from sqlalchemy import event, update
+from sqlalchemy import Connection, event, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.util import await_only
 
@@ -161,8 +161,8 @@ async def test_a_load_is_one_transaction(auth: AuthManager, world: World) -> Non
     """All statements of a load run on one connection, between one begin and one end."""
     connections = []
 
-    def note(connection: object, *_: object) -> None:
-        connections.append(id(getattr(connection, "connection").dbapi_connection))
+    def note(connection: Connection, *_: object) -> None:
+        connections.append(id(connection.connection.dbapi_connection))
 
     engine = running(auth).database.engine.sync_engine
     event.listen(engine, "before_cursor_execute", note)
