@@ -12,8 +12,8 @@ import secrets
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 
 import httpx
@@ -41,12 +41,12 @@ async def demo(directory: Path, *, serve: bool) -> None:
     for username, roles in ROLES.items():
         rights = ", ".join(f"{action} {resource}" for role in roles for action, resource in PERMISSIONS[role])
         print(f"user      {username}, role {', '.join(roles)}: {rights}")
-    async with running() as (server, address), httpx.AsyncClient(base_url=address) as client:
+    async with running() as address, httpx.AsyncClient(base_url=address) as client:
         print(f"server    {address}, examples.fastapi_app under uvicorn\n")
         await story(client)
         await table(client)
         if serve:
-            await invite(client, server)
+            await invite(client)
 
 
 def configure(url: str) -> None:
@@ -58,18 +58,27 @@ def configure(url: str) -> None:
     os.environ["ASYNCAUTH_JWT_ISSUER"] = os.environ["ASYNCAUTH_JWT_AUDIENCE"] = "asyncauth-demo"
 
 
+class Server(uvicorn.Server):
+    """Leaves Ctrl-C to `asyncio.run`, which cancels the demo, which stops the server."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """None."""
+        yield
+
+
 @asynccontextmanager
-async def running() -> AsyncIterator[tuple[asyncio.Task[None], str]]:
-    """The server on a free port of the loopback interface, and its address."""
-    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="on"))
+async def running() -> AsyncIterator[str]:
+    """The server on a free port of the loopback interface; its address."""
+    server = Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan="on"))
     task = asyncio.create_task(server.serve())
-    while not server.started:
-        if task.done():
-            raise DemoError("the server did not start")
-        await asyncio.sleep(0.01)
-    host, port = server.servers[0].sockets[0].getsockname()
     try:
-        yield task, f"http://{host}:{port}"
+        while not server.started:
+            if task.done():
+                raise DemoError("the server did not start")
+            await asyncio.sleep(0.01)
+        host, port = server.servers[0].sockets[0].getsockname()
+        yield f"http://{host}:{port}"
     finally:
         server.should_exit = True
         await task
@@ -148,14 +157,14 @@ async def table(client: httpx.AsyncClient) -> None:
         raise DemoError("expected no statement when warm, and some when cold")
 
 
-async def invite(client: httpx.AsyncClient, server: asyncio.Task[None]) -> None:
+async def invite(client: httpx.AsyncClient) -> None:
     """Leave the server to the reader, until Ctrl-C."""
     print()
     token = await login(client, "grace")
     address = str(client.base_url).rstrip("/")
     print(f"\naddress  {address} (interactive: {address}/docs)\ntoken    {token}\n")
     print(f"curl -i -H 'Authorization: Bearer {token}' {address}/dags/billing\n\nCtrl-C ends it.", flush=True)
-    await server
+    await asyncio.Event().wait()
 
 
 def main() -> int:
@@ -168,6 +177,7 @@ def main() -> int:
             asyncio.run(demo(Path(directory), serve=serve))
     except KeyboardInterrupt:
         print("\nstopped")
+        return 0 if serve else 130
     except DemoError as error:
         print(f"FAILED: {error}", file=sys.stderr)
         return 1

@@ -1,5 +1,6 @@
 """What an operator reads when the database cannot be used: one sentence that says what to do, without the password."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import anyio
@@ -12,12 +13,29 @@ from asyncauth.db.engine import make_engine
 from asyncauth.db.explain import explain
 from asyncauth.db.migrate import check, current, upgrade
 from asyncauth.errors import ConfigurationError
-from tests.databases import Database
+from tests.databases import Database, Databases
 from tests.servers.find import free_port
 
 SERVERS = ("postgresql+asyncpg", "postgresql+psycopg", "postgresql+psycopg2", "mysql+aiomysql", "mysql+pymysql")
 on_servers = pytest.mark.parametrize("backend", SERVERS, indirect=True)
 HIDDEN = "a-password-nobody-may-see"
+
+
+@pytest.fixture(scope="module")
+def places(databases: Databases) -> Iterator[dict[str, Database]]:
+    """A database by backend, for all tests here: nothing is ever made in it."""
+    made: dict[str, Database] = {}
+    yield made
+    for database in made.values():
+        database.host.drop_database(database.name)
+
+
+@pytest.fixture
+def empty_database(places: dict[str, Database], databases: Databases, backend: str) -> Database:
+    """One of `places`."""
+    if backend not in places:
+        places[backend] = databases.empty(backend)
+    return places[backend]
 
 
 async def refusal(url: str) -> str:

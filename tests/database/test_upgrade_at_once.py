@@ -71,7 +71,7 @@ def test_one_does_it_and_none_fails(
     crew: Crew, databases: Databases, backend: str, database: Database, full: bool
 ) -> None:
     expected = describe(database)
-    for _ in range(20 if full else 3):
+    for _ in range(20 if full else 2):
         empty = databases.empty(backend)
         assert sorted(crew.upgrade(empty.url)) == ["False"] * (PROCESSES - 1) + ["True"]
         assert describe(empty) == expected

@@ -116,25 +116,33 @@ def test_the_demo_fails_when_an_answer_is_not_the_announced_one() -> None:
     assert "FAILED: expected 200" in done.stderr
 
 
-async def test_the_demo_serves_until_ctrl_c() -> None:
-    """Prints an address, a token and a line for curl that work; ends cleanly."""
+@pytest.fixture
+async def served() -> AsyncIterator[asyncio.subprocess.Process]:
+    """`python -m examples.demo --serve`, ended with the test whatever happens."""
     server = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "examples.demo", "--serve", cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     )
-    assert server.stdout is not None
-    assert server.stderr is not None
+    yield server
+    if server.returncode is None:
+        server.kill()
+        await server.communicate()
+
+
+async def test_the_demo_serves_until_ctrl_c(served: asyncio.subprocess.Process) -> None:
+    """Prints an address, a token and a line for curl that work; ends cleanly."""
+    assert served.stdout is not None
     lines: list[str] = []
     async with asyncio.timeout(DEMO_SECONDS):
         while not (lines and lines[-1].startswith("Ctrl-C")):
-            lines.append((await server.stdout.readline()).decode())
-            assert lines[-1], await server.stderr.read()
+            lines.append((await served.stdout.readline()).decode())
+            assert lines[-1], "the demo ended early"
         command = next(line for line in lines if line.startswith("curl"))
         url, token = command.split()[-1], command.split("Bearer ")[1].split("'")[0]
         async with httpx.AsyncClient() as http:
             assert (await http.get(url, headers=bearer(token))).json() == {"dag_id": "billing", "user": "grace"}
-        server.send_signal(signal.SIGINT)
-        _, errors = await server.communicate()
-    assert (server.returncode, errors) == (0, b"")
+        served.send_signal(signal.SIGINT)
+        rest, errors = await served.communicate()
+    assert (served.returncode, rest, errors) == (0, b"\nstopped\n", b"")
 
 
 def test_the_demo_ignores_settings_of_the_machine(monkeypatch: pytest.MonkeyPatch) -> None:

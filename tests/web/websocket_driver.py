@@ -11,6 +11,11 @@ WAIT_SECONDS = 20  # only ever reached by a failing test
 Headers = list[tuple[bytes, bytes]]
 
 
+def sent(token: str) -> Headers:
+    """The header of a handshake."""
+    return [(b"authorization", f"Bearer {token}".encode())]
+
+
 class WebsocketDriver:
     """Opens a websocket to an app: `async with WebsocketDriver(app, "/ws/etl") as ws`."""
 

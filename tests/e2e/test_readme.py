@@ -1,0 +1,52 @@
+"""The README's code, run as pasted."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import httpx
+import pytest
+from anyio import run_process
+
+from asyncauth import AuthManager, admin
+from tests.web.servers import serve
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text()
+FIRST, FASTAPI = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+async def test_the_first_example_prints_what_the_readme_says() -> None:
+    """The success and the refusal stand in the README as the code prints them."""
+    printed = re.search(r"```text\n(.*?)```", README, re.DOTALL)
+    assert printed is not None
+    done = await run_process([sys.executable, "-W", "error", "-c", FIRST])
+    assert done.stdout.decode() == printed[1]
+
+
+async def test_the_fastapi_app_runs_as_pasted(auth: AuthManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the environment that the README exports it answers 401, 200 and 403."""
+    settings = auth.settings
+    for name in ("database_url", "jwt_secret", "jwt_issuer", "jwt_audience"):
+        monkeypatch.setenv(f"ASYNCAUTH_{name.upper()}", str(getattr(settings, name)))
+    await admin.create_role(auth, "Viewer")
+    await admin.grant_permission(auth, role="Viewer", action="can_read", resource="DAG:etl")
+    await admin.create_user(auth, username="ada", password="correct horse", email="ada@example.com", roles=["Viewer"])
+    headers = {"Authorization": f"Bearer {await auth.login('ada', 'correct horse')}"}
+    main = ModuleType("main")
+    exec(compile(FASTAPI, "main.py", "exec"), main.__dict__)  # noqa: S102 - our own README
+    async with serve(main.app) as address, httpx.AsyncClient(base_url=f"http://{address}") as client:
+        assert (await client.get("/dags/etl")).status_code == 401
+        answer = await client.get("/dags/etl", headers=headers)
+        assert (answer.status_code, answer.json()) == (200, {"dag_id": "etl", "read_by": "ada"})
+        assert (await client.get("/dags/billing", headers=headers)).status_code == 403
+
+
+def test_the_readme_opens_with_the_two_commands() -> None:
+    """A visitor sees what to type first."""
+    commands = re.findall(r"^make \w+", README.split("```")[1], re.MULTILINE)
+    assert commands == ["make demo", "make test"]
+    for command in commands:
+        subprocess.run(["make", "--dry-run", command.split()[1]], cwd=ROOT, check=True, capture_output=True)
