@@ -8,20 +8,24 @@ from unittest.mock import patch
 from asyncauth import AuthManager, Settings
 from asyncauth.clock import Clock
 from asyncauth.db.loader import Loader
-from asyncauth.manager import _Running
+from asyncauth.running import Running
 from tests.forge import NOW
 
 NEVER_SECONDS = 3600.0
 
 
 def quiet(settings: Settings, **changes: Any) -> Settings:
-    """The same settings, without polling in the background: tests call `poll`."""
-    return settings.model_copy(
-        update={"poll_interval_seconds": NEVER_SECONDS, "max_staleness_seconds": 2 * NEVER_SECONDS, **changes}
-    )
+    """The same settings, with nothing happening in the background: tests call `poll`."""
+    update = {
+        "listen": False,
+        "poll_interval_seconds": NEVER_SECONDS,
+        "trigger_check_seconds": NEVER_SECONDS,
+        "max_staleness_seconds": 2 * NEVER_SECONDS,
+    }
+    return settings.model_copy(update=update | changes)
 
 
-def running(auth: AuthManager) -> _Running:
+def running(auth: AuthManager) -> Running:
     """The parts of a started manager."""
     assert auth._running is not None
     return auth._running
@@ -29,7 +33,7 @@ def running(auth: AuthManager) -> _Running:
 
 async def poll(auth: AuthManager) -> None:
     """Let a manager ask for changes, as it would at the next interval."""
-    await running(auth).poller.poll()
+    await running(auth).follower.catch_up()
 
 
 class FakeClock:

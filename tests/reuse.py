@@ -3,7 +3,7 @@
 from sqlalchemy import NullPool, create_engine, delete, inspect, update
 from sqlalchemy.schema import DropTable, MetaData, Table
 
-from asyncauth.db.tables import fab, own, revocations, stamps
+from asyncauth.db.tables import changes, fab, feed, own, revocations
 from tests.databases import Database, Databases
 
 
@@ -44,4 +44,5 @@ def empty(database: Database) -> None:
         for table in reversed(fab.sorted_tables):
             connection.execute(delete(table))
         connection.execute(delete(revocations))
-        connection.execute(update(stamps).values(position=0))
+        connection.execute(delete(changes))
+        connection.execute(update(feed).values(purged=0))

@@ -1,4 +1,4 @@
-"""Rows of users, roles and permissions, written as another program would: no position is noted for them.
+"""Rows of users, roles and permissions, written as another program would.
 
 `through` writes them as asyncauth itself does.
 """
@@ -10,7 +10,6 @@ from sqlalchemy import Table, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from asyncauth import AuthManager
-from asyncauth.db.change import Change
 from asyncauth.db.ids import insert_row
 from asyncauth.db.tables import (
     actions,
@@ -29,14 +28,9 @@ T = TypeVar("T")
 Pair = tuple[str, str]
 
 
-async def through(auth: AuthManager, work: Callable[[AsyncConnection], Awaitable[T]], *tables: Table) -> T:
-    """Run `work` as a change of `tables` made by a manager."""
-
-    async def run(change: Change) -> T:
-        change.touch(*tables)
-        return await work(change.connection)
-
-    return await auth.write(run)
+async def through(auth: AuthManager, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    """Run `work` as a change made by a manager."""
+    return (await auth.write(work)).value
 
 
 async def add_user(

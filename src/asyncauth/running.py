@@ -115,7 +115,7 @@ async def _read_state(session: AsyncSession) -> State:
 
 def _wakers(engine: AsyncEngine, follower: Follower, epoch: str, settings: Settings) -> Iterator[Waker]:
     timeout_seconds = settings.database_timeout_seconds
-    if engine.dialect.name == "postgresql":
+    if engine.dialect.name == "postgresql" and settings.listen:
         if settings.listen_url is not None:
             engine = create_async_engine(parse_url(settings.listen_url), poolclass=NullPool, hide_parameters=True)
         yield Listener(engine, follower.wake, timeout_seconds=timeout_seconds)

@@ -88,6 +88,8 @@ class Settings(BaseSettings):
     """How often the follower looks whether the triggers still stand."""
     change_retention_seconds: Seconds = 86_400.0
     """How long records of the change log are kept; a worker that was away for longer forgets everything."""
+    listen: bool = True
+    """PostgreSQL: whether to keep a connection that LISTENs. Off: polling only."""
     listen_url: str | None = Field(default=None, repr=False)
     """PostgreSQL: where to LISTEN, if `database_url` goes through a pooler that cannot (PgBouncer in transaction
     mode)."""
