@@ -8,12 +8,15 @@ id that is missing below the highest one may still be committed: it is looked fo
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from heapq import nlargest
+from itertools import pairwise
 from typing import Any
 
 from sqlalchemy import (
     ARRAY,
     BigInteger,
     ColumnElement,
+    CompoundSelect,
     Select,
     String,
     any_,
@@ -27,6 +30,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from asyncauth.db.tables import changes, feed
+from asyncauth.errors import StaleError
 
 MAX_RECORDS = 5_000
 """More new records than this are not read one by one: everything is dropped."""
@@ -106,18 +110,28 @@ def unseen(dialect: str) -> ColumnElement[bool]:
 
 
 def tail_column(dialect: str) -> ColumnElement[str | None]:
-    """The records that may be new, but for tokens, as one text `id:kind:item,…`, to select beside something else in the
-    same snapshot; NULL: none."""
+    """The records that may be new, but for tokens, as one text `count;id:kind:item,…,`, to select beside something else
+    in the same snapshot; NULL: none."""
     item = func.coalesce(cast(changes.c.item, String(20)), "")
-    entry = cast(changes.c.id, String(20)).concat(":").concat(changes.c.kind).concat(":").concat(item)
-    query = select(func.aggregate_strings(entry, ",")).where(changes.c.kind != "token", unseen(dialect))
-    return query.scalar_subquery()
+    entry = cast(changes.c.id, String(20)).concat(":").concat(changes.c.kind).concat(":").concat(item).concat(",")
+    text = cast(func.count(), String(20)).concat(";").concat(func.aggregate_strings(entry, ""))
+    return select(text).where(changes.c.kind != "token", unseen(dialect)).scalar_subquery()
 
 
 def parse_tail(text: str | None) -> list[Record]:
-    """Read the text of `tail_column`."""
+    """Read the text of `tail_column`.
+
+    Raises:
+        StaleError: MariaDB or MySQL cut it off; the follower will read the records one by one.
+    """
+    if text is None:
+        return []
+    count, _, list_ = text.partition(";")
+    *entries, end = list_.split(",")
+    if end or len(entries) != int(count):
+        raise StaleError("more has changed than can be read beside a user")
     records = []
-    for entry in text.split(",") if text else ():
+    for entry in entries:
         id_, kind, item = entry.split(":")
         records.append(Record(int(id_), kind, int(item) if item else None))
     return records
@@ -147,13 +161,14 @@ def start_statement(dialect: str) -> Select[Any]:
     )
 
 
-def recent_ids_statement(horizon_seconds: float) -> Select[Any]:
+def recent_ids_statement(horizon_seconds: float) -> CompoundSelect[Any]:
     """For the first position on MariaDB and MySQL: the ids of which a neighbour may still be committed, and the one
-    before them."""
+    before them; if there is none, the last one that was purged."""
     before, newest = changes.alias("before"), changes.alias("newest")
     cutoff = select(func.max(newest.c.at) - int(horizon_seconds * 1_000_000)).scalar_subquery()
     first = select(func.max(before.c.id)).where(before.c.at <= cutoff).scalar_subquery()
-    return select(changes.c.id).where(changes.c.id >= func.coalesce(first, 0)).order_by(changes.c.id)
+    start = select(func.coalesce(first, feed.c.purged).label("id")).where(feed.c.id == 1)
+    return start.union(select(changes.c.id).where(changes.c.id > func.coalesce(first, 0))).order_by("id")
 
 
 def _snapshot(dialect: str) -> ColumnElement[Any]:
@@ -204,7 +219,8 @@ def _find_loss(position: Position, row: Any, count: int) -> str | None:
         return "this is another database"
     if row.purged > position.last:
         return "records were purged before they were read"
-    if position.last > row.purged and row.mark != position.at:
+    # Without a mark too, or who began with a log that was purged whole would not notice.
+    if position.last > row.purged and (row.mark is None or row.mark != position.at):
         return "the database went back to an earlier state"
     if count > MAX_RECORDS:
         return "too much has changed"
@@ -250,8 +266,8 @@ def _is_in(id_: int, gaps: Iterable[Gap]) -> bool:
 
 
 def _merge(gaps: Sequence[Gap]) -> list[tuple[int, int]]:
-    """At most `_RANGES` ranges that cover all gaps: the last one takes what does not fit."""
-    ranges = [(gap.low, gap.high) for gap in sorted(gaps, key=lambda gap: gap.low)]
-    if len(ranges) > _RANGES:
-        ranges[_RANGES - 1 :] = [(ranges[_RANGES - 1][0], ranges[-1][1])]
-    return ranges
+    """At most `_RANGES` ranges that cover all gaps, and between them as few known ids as can be."""
+    ordered = sorted(gaps, key=lambda gap: gap.low)
+    widest = nlargest(_RANGES - 1, range(1, len(ordered)), key=lambda i: ordered[i].low - ordered[i - 1].high)
+    bounds = [0, *sorted(widest), len(ordered)]
+    return [(ordered[low].low, ordered[high - 1].high) for low, high in pairwise(bounds)] if ordered else []
