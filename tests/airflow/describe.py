@@ -7,7 +7,7 @@ from sqlalchemy import Connection, create_engine, inspect, select, table, text
 from tests.databases import Database
 
 Description = dict[str, list[str]]
-"""By name of table or sequence: sorted lines of definition, in the words of the database."""
+"""By name of table, sequence, trigger or function: sorted lines of definition, in the words of the database."""
 
 POSTGRESQL = """
     SELECT c.relname, 'column ' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
@@ -21,7 +21,8 @@ POSTGRESQL = """
     UNION ALL SELECT conrelid::regclass::text, 'constraint ' || conname || ' ' || pg_get_constraintdef(oid)
     FROM pg_constraint WHERE connamespace = 'public'::regnamespace AND conrelid <> 0
     UNION ALL SELECT tablename, indexdef FROM pg_indexes WHERE schemaname = 'public'
-    UNION ALL SELECT tgrelid::regclass::text, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+    UNION ALL SELECT tgname, pg_get_triggerdef(oid) FROM pg_trigger WHERE NOT tgisinternal
+    UNION ALL SELECT proname, pg_get_functiondef(oid) FROM pg_proc WHERE pronamespace = 'public'::regnamespace
     UNION ALL SELECT s.seqrelid::regclass::text, concat_ws(' ', 'sequence', seqtypid::regtype, seqstart, seqincrement,
         seqmin, seqmax, seqcache, seqcycle, 'owner', d.refobjid::regclass)
     FROM pg_sequence s LEFT JOIN pg_depend d ON d.objid = s.seqrelid AND d.deptype = 'a'
@@ -29,7 +30,7 @@ POSTGRESQL = """
 
 
 def describe(database: Database) -> Description:
-    """Every table and sequence of a database."""
+    """Everything in a database but rows."""
     functions: dict[str, Callable[[Connection], Iterable[tuple[str, str]]]] = {
         "sqlite": _sqlite,
         "postgresql": _postgresql,
@@ -67,7 +68,10 @@ def _postgresql(connection: Connection) -> Iterable[tuple[str, str]]:
 
 
 def _sqlite(connection: Connection) -> Iterable[tuple[str, str]]:
-    for name, sql in connection.execute(text("SELECT tbl_name, sql FROM sqlite_master WHERE sql IS NOT NULL")):
+    query = """
+        SELECT CASE type WHEN 'trigger' THEN name ELSE tbl_name END, sql FROM sqlite_master
+        WHERE sql IS NOT NULL AND name NOT LIKE 'sqlite~_%' ESCAPE '~'"""
+    for name, sql in connection.execute(text(query)):
         for line in sql.splitlines():
             if line.strip(" \t(),"):
                 yield name, " ".join(line.split()).rstrip(",")
@@ -78,4 +82,4 @@ def _mariadb(connection: Connection) -> Iterable[tuple[str, str]]:
         for line in connection.execute(text(f"SHOW CREATE TABLE `{name}`")).one()[1].splitlines():
             yield name, f"{kind} {line.strip().rstrip(',')}"
     for trigger in connection.execute(text("SHOW TRIGGERS")).all():
-        yield trigger[2], repr(trigger[:6])
+        yield trigger[0], repr(trigger[1:5])

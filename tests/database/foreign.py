@@ -7,7 +7,7 @@ from tests.databases import Database
 
 FAB_HEAD = "02ca36b0235b"
 OURS = {*own.tables, "asyncauth_alembic_version"}
-"""The tables that an upgrade adds to those of the FAB provider."""
+"""The tables that an upgrade adds to those of the FAB provider. It adds triggers and sequences as well."""
 
 
 def make_fab(database: Database, *, numbered: bool = False) -> None:

@@ -9,13 +9,13 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from asyncauth.db.engine import Database, make_engine
-from asyncauth.db.tables import stamps
+from asyncauth.db.tables import feed
 
 STEP_SECONDS = 0.0002
 
 
 async def read(session: AsyncSession) -> Sequence[Any]:
-    return (await session.execute(select(stamps))).all()
+    return (await session.execute(select(feed))).all()
 
 
 async def test_a_read_cancelled_at_any_moment_leaves_no_connection(database_url: str, full: bool) -> None:

@@ -16,10 +16,10 @@ async def test_check_says_that_nothing_is_there(empty_database: Database) -> Non
 
 
 async def test_check_finds_what_is_broken_in_our_tables(database: Database) -> None:
-    await anyio.to_thread.run_sync(execute, database, "DELETE FROM asyncauth_stamp WHERE name = 'ab_role'")
-    assert [finding.what for finding in await wrong(database)] == ["asyncauth_stamp lacks the rows ab_role"]
-    await anyio.to_thread.run_sync(execute, database, "DROP TABLE asyncauth_stamp")
-    assert [finding.what for finding in await wrong(database)] == ["our own tables are incomplete: asyncauth_stamp"]
+    await anyio.to_thread.run_sync(execute, database, "DELETE FROM asyncauth_feed")
+    assert [finding.what for finding in await wrong(database)] == ["asyncauth_feed has lost its row"]
+    await anyio.to_thread.run_sync(execute, database, "DROP TABLE asyncauth_feed")
+    assert [finding.what for finding in await wrong(database)] == ["our own tables are incomplete: asyncauth_feed"]
 
 
 @WITH_SEQUENCES

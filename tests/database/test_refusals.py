@@ -130,9 +130,9 @@ class TestSQLite:
 
 async def test_a_database_without_our_tables(empty_database: Database) -> None:
     engine = make_engine(empty_database.url, pool_size=1, timeout_seconds=5)
-    with pytest.raises(Exception, match="asyncauth_stamp") as caught:
+    with pytest.raises(Exception, match="asyncauth_feed") as caught:
         async with engine.connect() as connection:
-            await connection.exec_driver_sql("SELECT position FROM asyncauth_stamp")
+            await connection.exec_driver_sql("SELECT epoch FROM asyncauth_feed")
     await engine.dispose()
     assert explain(caught.value, engine.url) == "the database has no asyncauth tables: run asyncauth db upgrade"
 

@@ -62,7 +62,7 @@ async def test_an_upgrade_that_is_cut_off_anywhere_is_finished_by_the_next(
         await upgrade(empty_database.url)
         found, found_rows = await described(empty_database)
         assert found == expected
-        assert found_rows["asyncauth_stamp"] == rows["asyncauth_stamp"]
+        assert found_rows["asyncauth_feed"] == rows["asyncauth_feed"]
         for again in (empty_database.host.drop_database, empty_database.host.create_database):
             await anyio.to_thread.run_sync(again, empty_database.name)
     assert after > 30

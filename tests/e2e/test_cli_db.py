@@ -46,7 +46,7 @@ def test_the_life_of_a_database(empty_database: Database) -> None:
     second = run("db", "upgrade", "--database-url", empty_database.sync_url)
     assert (second.returncode, second.stdout, second.stderr) == (0, "there was nothing to upgrade\n", "")
     current = run("db", "current", **environment)
-    assert (current.returncode, current.stdout, current.stderr) == (0, "0001\n", "")
+    assert (current.returncode, current.stdout, current.stderr) == (0, "0002\n", "")
     after = run("db", "check", **environment)
     assert (after.returncode, after.stderr) == (0, "")
     assert {line.split()[0] for line in after.stdout.splitlines()} == {"ok"}
@@ -106,7 +106,7 @@ def test_the_statements_can_be_printed_without_a_database() -> None:
     assert (empty.returncode, empty.stderr) == (0, "")
     assert "CREATE TABLE ab_user " in empty.stdout
     adopted = run("db", "upgrade", "--sql", "--adopt", "--database-url", url)
-    assert "CREATE TABLE asyncauth_stamp " in adopted.stdout
+    assert "CREATE TABLE asyncauth_feed " in adopted.stdout
     assert "CREATE TABLE ab_" not in adopted.stdout
 
 

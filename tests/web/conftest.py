@@ -2,9 +2,9 @@
 
 import httpx
 import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from asyncauth import AuthManager, User, admin
-from asyncauth.db.change import Change
 from asyncauth.db.ids import insert_row
 from asyncauth.db.tables import user_roles, users
 from asyncauth.web.http import ASGIApp
@@ -20,24 +20,21 @@ def backend() -> str:
 async def add_user(auth: AuthManager, username: str, *role_ids: int) -> User:
     """A user without a password: hashing one takes longer than most tests."""
 
-    async def work(change: Change) -> int:
+    async def work(connection: AsyncConnection) -> int:
         names = {"first_name": "", "last_name": "", "username": username, "email": f"{username}@example.com"}
-        user_id = await insert_row(change.connection, users, **names, active=True)
-        change.touch(users)
+        user_id = await insert_row(connection, users, **names, active=True)
         for role_id in role_ids:
-            await insert_row(change.connection, user_roles, user_id=user_id, role_id=role_id)
-            change.touch(user_roles)
+            await insert_row(connection, user_roles, user_id=user_id, role_id=role_id)
         return user_id
 
-    return await auth.get_user(await auth.write(work))
+    return await auth.get_user((await auth.write(work)).value)
 
 
 async def deactivate(auth: AuthManager, user: User) -> None:
     """Switch a user off."""
 
-    async def work(change: Change) -> None:
-        await change.connection.execute(users.update().where(users.c.id == user.id).values(active=False))
-        change.touch(users)
+    async def work(connection: AsyncConnection) -> None:
+        await connection.execute(users.update().where(users.c.id == user.id).values(active=False))
 
     await auth.write(work)
 
@@ -45,7 +42,7 @@ async def deactivate(auth: AuthManager, user: User) -> None:
 @pytest.fixture
 async def ada(auth: AuthManager) -> User:
     """May read the DAG `etl`, as `Viewer`."""
-    role = await admin.create_role(auth, "Viewer")
+    role = (await admin.create_role(auth, "Viewer")).value
     await admin.grant_permission(auth, role="Viewer", action="can_read", resource="DAG:etl")
     return await add_user(auth, "ada", role.id)
 

@@ -159,7 +159,7 @@ async def test_an_expired_token_closes(make_app: MakeApp, settings: Settings) ->
     """`exp` is looked at again, although nothing in the database has changed."""
     now = [1_000_000.0]
     async with AuthManager(settings, clock=Clock(now=lambda: now[0])) as auth:
-        role = await admin.create_role(auth, "Viewer")
+        role = (await admin.create_role(auth, "Viewer")).value
         await admin.grant_permission(auth, role="Viewer", action="can_read", resource="DAG:etl")
         token = auth.issue_token((await add_user(auth, "ada", role.id)).id)
         async with WebsocketDriver(make_app(auth, None), "/ws/etl", sent(token)) as ws:
@@ -175,7 +175,7 @@ async def test_stale_memory_closes(make_app: MakeApp, settings: Settings) -> Non
     passed = [0.0]
     slow = settings.model_copy(update={"poll_interval_seconds": 60.0, "max_staleness_seconds": 120.0})
     async with AuthManager(slow, clock=Clock(elapsed=lambda: passed[0])) as auth:
-        role = await admin.create_role(auth, "Viewer")
+        role = (await admin.create_role(auth, "Viewer")).value
         await admin.grant_permission(auth, role="Viewer", action="can_read", resource="DAG:etl")
         token = auth.issue_token((await add_user(auth, "ada", role.id)).id)
         async with WebsocketDriver(make_app(auth, None), "/ws/etl", sent(token)) as ws:
@@ -188,7 +188,7 @@ async def test_stale_memory_closes(make_app: MakeApp, settings: Settings) -> Non
 async def test_an_evicted_user_is_loaded_again(make_app: MakeApp, settings: Settings) -> None:
     """Eviction is no refusal."""
     async with AuthManager(settings.model_copy(update={"user_cache_size": 1})) as auth:
-        role = await admin.create_role(auth, "Viewer")
+        role = (await admin.create_role(auth, "Viewer")).value
         await admin.grant_permission(auth, role="Viewer", action="can_read", resource="DAG:etl")
         token = auth.issue_token((await add_user(auth, "ada", role.id)).id)
         other = auth.issue_token((await add_user(auth, "grace")).id)

@@ -89,7 +89,7 @@ async def test_a_poll_sends_one(auth: AuthManager) -> None:
 async def test_starting_sends_few(settings: Settings) -> None:
     """A manager reads the names of the tables once, and asks once for the present state."""
     async with AuthManager(quiet(settings)) as auth:
-        assert running(auth).users.stamps.position == 0
+        assert running(auth).users.position.last == 0
     with count_statements() as statements:
         async with AuthManager(quiet(settings)):
             pass
