@@ -44,7 +44,8 @@ def upgrade() -> None:
             sa.Column("epoch", sa.String(36), nullable=False),
             sa.Column("purged", sa.BigInteger, nullable=False),
         )
-    feed = sa.table("asyncauth_feed", sa.column("id"), sa.column("epoch"), sa.column("purged"))
+    columns = sa.column("id", sa.Integer), sa.column("epoch", sa.String), sa.column("purged", sa.BigInteger)
+    feed = sa.table("asyncauth_feed", *columns)
     if offline or bind.execute(sa.select(feed.c.id)).first() is None:
         op.execute(sa.insert(feed).values(id=1, epoch=str(uuid.uuid4()), purged=0))
     _create_triggers(bind, offline=offline)
@@ -92,14 +93,7 @@ def _create_log(bind: sa.Connection) -> None:
     identity = [sa.Identity(always=True)] if dialect == "postgresql" else []
     op.create_table(
         "asyncauth_change",
-        sa.Column(
-            "id",
-            _ID,
-            *identity,
-            primary_key=True,
-            autoincrement=not sequences,
-            server_default=sa.text("(NEXTVAL(asyncauth_change_id_seq))") if sequences else None,
-        ),
+        sa.Column("id", _ID, *identity, primary_key=True, autoincrement=not sequences),
         sa.Column(
             "xid",
             sa.BigInteger,

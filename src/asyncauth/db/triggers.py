@@ -78,14 +78,15 @@ def create_triggers(connection: Connection, *, offline: bool = False) -> None:
     Raises:
         sqlalchemy.exc.DBAPIError: the account may not.
     """
-    dialect, schema = connection.dialect.name, _schema(connection, offline=offline)
+    dialect = connection.dialect.name
+    given = _schema(connection, offline=offline) if dialect == "postgresql" else _new_id(connection)
     there = _watched_names() - {airflow_revocations.name} if offline else set(inspect(connection).get_table_names())
     make = {"postgresql": _postgresql, "sqlite": _sqlite}.get(dialect, _mysql)
     make_token = {"postgresql": _postgresql_token, "sqlite": _sqlite_token}.get(dialect, _mysql_token)
-    statements = [statement for watch in WATCHED if watch.table.name in there for statement in make(watch, schema)]
-    statements += [statement for table in _TOKENS if table.name in there for statement in make_token(table, schema)]
+    statements = [statement for watch in WATCHED if watch.table.name in there for statement in make(watch, given)]
+    statements += [statement for table in _TOKENS if table.name in there for statement in make_token(table, given)]
     for statement in statements:
-        connection.exec_driver_sql(statement)
+        connection.execute(text(statement))
 
 
 def drop_triggers(connection: Connection) -> None:
@@ -108,6 +109,12 @@ def _schema(connection: Connection, *, offline: bool = False) -> str:
         return ""
     name = "public" if offline else connection.exec_driver_sql("SELECT current_schema()").scalar_one()
     return connection.dialect.identifier_preparer.quote_identifier(name)
+
+
+def _new_id(connection: Connection) -> str:
+    """What gives the id of a new record. MariaDB's is written into the triggers, in no database's name: as the column's
+    default it would carry one, and in a copy under another name every write that is watched would fail."""
+    return f"NEXTVAL({changes.name}_id_seq)" if connection.dialect.supports_sequences else "NULL"
 
 
 def expected(dialect: str, tables: Collection[str]) -> set[tuple[str, str]]:
@@ -233,40 +240,36 @@ def _postgresql_token(table: Table, schema: str) -> Iterator[str]:
     yield from _postgresql_trigger(table, _INSERT, schema, records, ", iss, jti, exp")
 
 
-# ── MariaDB and MySQL: one call for a row ──
+# ── MariaDB and MySQL: one call for a row, of one statement: clients that run a script split it at each semicolon ──
 
 
-def _mysql(watch: Watch, _: str) -> Iterator[str]:
+def _mysql(watch: Watch, new_id: str) -> Iterator[str]:
     for event in _events(watch, "mysql"):
-        yield from _mysql_trigger(watch.table, event, _mysql_body(watch, event))
+        yield from _mysql_trigger(watch.table, event, _mysql_body(watch, event, new_id))
 
 
 def _mysql_trigger(table: Table, event: str, body: str) -> Iterator[str]:
     name = _name(table, event)
     yield f"DROP TRIGGER IF EXISTS {name}"
-    yield f"CREATE TRIGGER {name} AFTER {event} ON {table.name} FOR EACH ROW BEGIN {body} END"
+    yield f"CREATE TRIGGER {name} AFTER {event} ON {table.name} FOR EACH ROW {body}"
 
 
-def _mysql_body(watch: Watch, event: str) -> str:
-    def record(side: str) -> str:
-        item = "NULL" if watch.item is None else f"{side}.{watch.item.name}"
-        return f"INSERT INTO {changes.name} (kind, item) VALUES ('{watch.kind}', {item});"
-
+def _mysql_body(watch: Watch, event: str, new_id: str) -> str:
+    into = f"INSERT INTO {changes.name} (id, kind, item)"
+    item = "NULL" if watch.item is None else f"{'NEW' if event == _INSERT else 'OLD'}.{watch.item.name}"
     if event != _UPDATE:
-        return record("NEW" if event == _INSERT else "OLD")
+        return f"{into} VALUES ({new_id}, '{watch.kind}', {item})"
     # BINARY: to the collation "Ada" and "ada" are equal.
     same = " AND ".join(f"BINARY OLD.{column} <=> BINARY NEW.{column}" for column in watch.columns)
-    other = (
-        f"IF NOT OLD.{watch.item.name} <=> NEW.{watch.item.name} THEN {record('NEW')} END IF;"
-        if watch.item is not None
-        else ""
-    )
-    return f"IF NOT ({same}) THEN {record('OLD')} {other} END IF;"
+    other = "" if watch.item is None else f" UNION SELECT NEW.{watch.item.name}"
+    items = f"(SELECT {item} AS item{other}) AS items"
+    return f"{into} SELECT {new_id}, '{watch.kind}', item FROM {items} WHERE NOT ({same})"
 
 
-def _mysql_token(table: Table, _: str) -> Iterator[str]:
+def _mysql_token(table: Table, new_id: str) -> Iterator[str]:
     iss, exp = ("NEW.iss", "NEW.exp") if table is revocations else ("NULL", "FLOOR(UNIX_TIMESTAMP(NEW.exp))")
-    record = f"INSERT INTO {changes.name} (kind, iss, jti, exp) VALUES ('token', {iss}, NEW.jti, {exp});"
+    values = f"{new_id}, 'token', {iss}, NEW.jti, {exp}"
+    record = f"INSERT INTO {changes.name} (id, kind, iss, jti, exp) VALUES ({values})"
     yield from _mysql_trigger(table, _INSERT, record)
 
 
