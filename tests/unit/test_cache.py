@@ -1,4 +1,4 @@
-"""The cache: order of use, deadlines, positions; and the loads in flight."""
+"""The cache: order of use, deadlines, places among the changes; and the loads in flight."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
@@ -12,9 +12,9 @@ from asyncauth.tasks import Tasks
 from tests.waiting import settle
 
 
-def entry(value: str, position: int = 1, deadline: float = 100) -> Entry[str]:
+def entry(value: str, sequence: int = 1, deadline: float = 100) -> Entry[str]:
     """An entry."""
-    return Entry(value, position, deadline)
+    return Entry(value, sequence, deadline)
 
 
 def test_a_value_lives_until_its_deadline() -> None:
@@ -55,12 +55,12 @@ def test_an_entry_that_is_too_old_is_no_use() -> None:
     assert not cache.peek(1, 0)
 
 
-@pytest.mark.parametrize(("position", "kept"), [(6, "new"), (7, "later"), (8, "later")])
-def test_an_older_value_never_takes_the_place_of_a_newer_one(position: int, kept: str) -> None:
-    """Loads do not end in the order they began: positions decide, whatever the deadlines are."""
+@pytest.mark.parametrize(("sequence", "kept"), [(6, "new"), (7, "later"), (8, "later")])
+def test_an_older_value_never_takes_the_place_of_a_newer_one(sequence: int, kept: str) -> None:
+    """Loads do not end in the order they began: their places among the changes decide, whatever the deadlines are."""
     cache: Cache[str] = Cache(2)
-    cache.put(1, entry("new", position=7, deadline=50))
-    cache.put(1, entry("later", position=position, deadline=500))
+    cache.put(1, entry("new", sequence=7, deadline=50))
+    cache.put(1, entry("later", sequence=sequence, deadline=500))
     found = cache.peek(1, 0)
     assert found is not None
     assert found.value == kept
@@ -69,22 +69,22 @@ def test_an_older_value_never_takes_the_place_of_a_newer_one(position: int, kept
 def test_an_older_value_evicts_nothing() -> None:
     """A value that is not taken pushes nobody out and counts as no use."""
     cache: Cache[str] = Cache(2)
-    cache.put(1, entry("a", position=7))
-    cache.put(2, entry("b", position=7))
-    cache.put(1, entry("older", position=6))
-    cache.put(3, entry("c", position=7))
+    cache.put(1, entry("a", sequence=7))
+    cache.put(2, entry("b", sequence=7))
+    cache.put(1, entry("older", sequence=6))
+    cache.put(3, entry("c", sequence=7))
     assert [key for key in (1, 2, 3) if cache.peek(key, 0)] == [2, 3]
 
 
 def test_clearing() -> None:
     """Nothing is left, and the cache goes on."""
     cache: Cache[str] = Cache(2)
-    cache.put(1, entry("a", position=9))
+    cache.put(1, entry("a", sequence=9))
     cache.clear()
     assert len(cache) == 0
     assert cache.get(1, 0) is None
-    cache.put(1, entry("b", position=2))
-    assert cache.peek(1, 0) == entry("b", position=2)
+    cache.put(1, entry("b", sequence=2))
+    assert cache.peek(1, 0) == entry("b", sequence=2)
 
 
 @settings(derandomize=True, database=None, deadline=None)
@@ -92,17 +92,17 @@ def test_clearing() -> None:
 def test_the_cache_against_a_list(steps: list[tuple[int, int]], size: int) -> None:
     """Whatever is put and got in whatever order, the cache holds what a plain list of recent keys would."""
     cache: Cache[str] = Cache(size)
-    model: list[tuple[int, int]] = []  # (key, position), least recently used first
-    for key, position in steps:
+    model: list[tuple[int, int]] = []  # (key, sequence), least recently used first
+    for key, sequence in steps:
         held = dict(model)
-        if position == 0:
+        if sequence == 0:
             found = cache.get(key, 0)
-            assert (found.position if found else None) == held.get(key)
+            assert (found.sequence if found else None) == held.get(key)
             used = key in held
         else:
-            cache.put(key, entry("", position))
-            used = held.get(key, 0) <= position
-            held[key] = max(position, held.get(key, 0))
+            cache.put(key, entry("", sequence))
+            used = held.get(key, 0) <= sequence
+            held[key] = max(sequence, held.get(key, 0))
         if used:
             model = [(other, at) for other, at in model if other != key] + [(key, held[key])]
         model = model[-size:]

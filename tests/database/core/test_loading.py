@@ -12,7 +12,7 @@ from asyncauth.db.tables import FAB_VERSION_TABLE, role_permissions, user_roles,
 from asyncauth.errors import UserInactiveError, UserNotFoundError
 from asyncauth.model import permission_key
 from tests.databases import Database
-from tests.managers import quiet
+from tests.managers import poll, quiet
 from tests.rows import add_group, add_many, add_permission, add_role, add_user, grant
 
 READ, EDIT = ("can_read", "DAG:etl"), ("can_edit", "DAG:etl")
@@ -140,6 +140,7 @@ async def test_many_permissions(auth: AuthManager, engine: AsyncEngine) -> None:
         await add_many(connection, large, "can_read", names)
         small = await add_role(connection, "Small", [("can_read", "DAG:0"), ("can_edit", "DAG:4999")])
         ada = await add_user(connection, roles=[large, small])
+    await poll(auth)  # on SQLite each row is a record
     user = await auth.get_user(ada)
     assert user.roles == (
         role(large, "Large", *(("can_read", name) for name in names)),
