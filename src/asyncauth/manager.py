@@ -170,6 +170,7 @@ class AuthManager:
         claims = self._admit(running, token)
         if at_least is not None:
             await self._catch_up(running, at_least)
+            self._admit(running, token)  # again: the change may be that this token was revoked
         user = running.users.find(claims.user_id, self._elapsed())
         if user is None:
             user = await running.users.get(claims.user_id)

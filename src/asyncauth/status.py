@@ -14,6 +14,7 @@ class Status:
     """Why it is not ready, or why the last look failed."""
     degraded: str | None
     """What works with weaker bounds just now; None: nothing."""
+    missing_triggers: tuple[str, ...]
     proven_for_seconds: float
     """How much longer memory may be trusted without a new proof; 0: it may not."""
     seconds_since_proof: float | None
@@ -44,7 +45,8 @@ def read_status(running: Running, elapsed: float) -> Status:
     return Status(
         ready=proven_for > 0,
         trouble=follower.trouble or (None if proven_for else "memory is not proven current"),
-        degraded=f"no triggers: {', '.join(missing)}" if missing else None,
+        degraded="no triggers" if missing else None,
+        missing_triggers=tuple(missing),
         proven_for_seconds=proven_for,
         seconds_since_proof=_since(follower.proven_at, elapsed),
         seconds_since_push=_since(follower.pushed_at, elapsed),

@@ -4,8 +4,9 @@ import json
 
 import httpx
 
-from asyncauth import AuthManager, User, admin
+from asyncauth import AuthManager, Settings, User, admin
 from asyncauth.web.http import ASGIApp
+from tests.managers import quiet, running
 from tests.web.apps import MakeApp
 from tests.web.conftest import add_user, bearer, client, deactivate
 
@@ -163,3 +164,48 @@ async def test_health(app: ASGIApp, auth: AuthManager) -> None:
     assert response.status_code == 503
     assert response.json() == {"detail": "not started"}
     assert response.headers["retry-after"] == "1"
+
+
+async def test_health_says_what_works_with_weaker_bounds(app: ASGIApp, auth: AuthManager) -> None:
+    """Without triggers requests are answered: a load balancer goes on, an operator reads why the bounds are wider."""
+    async with client(app) as http:
+        await auth.write(lambda connection: connection.exec_driver_sql("DROP TRIGGER asyncauth_ab_role_update"))
+        await running(auth).upkeep.check_triggers()
+        response = await http.get("/ready")
+    assert (response.status_code, response.json()) == (200, {"detail": "degraded: no triggers"})
+
+
+CONSISTENCY = "X-Consistency-Token"
+
+
+async def test_a_consistency_token_is_caught_up_with(
+    make_app: MakeApp, settings: Settings, auth: AuthManager, token: str
+) -> None:
+    """A worker that does not look by itself answers from before the change, and from after it when shown its token:
+    a grant, and the revocation of the very token that asks."""
+    async with AuthManager(quiet(settings)) as here, client(make_app(here, None)) as http:
+        headers = bearer(token)
+        assert (await http.get("/dags/billing", headers=headers)).status_code == 403
+        written = await admin.grant_permission(auth, role="Viewer", action="can_read", resource="DAG:billing")
+        assert (await http.get("/dags/billing", headers=headers)).status_code == 403
+        answer = await http.get("/dags/billing", headers={**headers, CONSISTENCY: written.token})
+        assert answer.status_code == 200
+        receipt = await auth.revoke_token(token)
+        assert (await http.get("/me", headers=headers)).status_code == 200
+        refused(await http.get("/me", headers={**headers, CONSISTENCY: str(receipt)}), 'Bearer error="invalid_token"')
+
+
+async def test_a_consistency_token_that_is_not_ours(app: ASGIApp, auth: AuthManager, token: str) -> None:
+    """400, and only for somebody who is known: to anybody else it is as if there were none."""
+    ours = (await admin.create_role(auth, "Editor")).token
+    async with client(app) as http:
+        for values in ([b""], [b"garbage"], [b"\xff"], [ours.encode() + b"A"], [ours.encode()] * 2, [b"A" * 10_000]):
+            headers = [(CONSISTENCY.encode(), value) for value in values]
+            answer = await http.get("/me", headers=[*headers, (b"Authorization", f"Bearer {token}".encode())])
+            assert (answer.status_code, "www-authenticate" in answer.headers) == (400, False), values
+            assert answer.json() == {"detail": "not a consistency token of this server"}
+            refused(await http.get("/me", headers=headers), "Bearer")
+            bad = (b"Authorization", b"Bearer garbage")
+            refused(await http.get("/me", headers=[*headers, bad]), 'Bearer error="invalid_token"')
+        answer = await http.get("/me", headers={**bearer(token), CONSISTENCY: ours})
+        assert answer.status_code == 200

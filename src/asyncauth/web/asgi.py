@@ -105,17 +105,21 @@ class HealthApp:
             return json_answer(404, "not found")
         if method not in ("GET", "HEAD"):
             return json_answer(405, "method not allowed", {"Allow": "GET, HEAD"})
-        reason = self._unready() if path == "/ready" else None
-        return json_answer(200, "ok") if reason is None else json_answer(503, reason, {"Retry-After": "1"})
+        return self._ready() if path == "/ready" else json_answer(200, "ok")
 
-    def _unready(self) -> str | None:
+    def _ready(self) -> Answer:
         try:
-            return self.gate.manager.unready()
+            manager = self.gate.manager
+            reason = manager.unready()
         except ClosedError as error:
-            return str(error)
+            reason = str(error)
+        if reason is not None:
+            return json_answer(503, reason, {"Retry-After": "1"})
+        degraded = manager.status().degraded
+        return json_answer(200, "ok" if degraded is None else f"degraded: {degraded}")
 
 
 def health_app(auth: AuthManager | None = None) -> HealthApp:
     """An ASGI app for load balancers and orchestrators; asks for no credentials. `/live`: the process answers, 200.
-    `/ready`: 200 if requests can be answered, else 503 with the reason."""
+    `/ready`: 200 if requests can be answered, else 503 with the reason; `degraded: …` says what has weaker bounds."""
     return HealthApp(auth)

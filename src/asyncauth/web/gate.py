@@ -9,7 +9,16 @@ from asyncauth.errors import ConfigurationError, CredentialsMissingError, Forbid
 from asyncauth.manager import AuthManager
 from asyncauth.model import User
 from asyncauth.web.cookies import CookiePolicy
-from asyncauth.web.http import ASGIApp, Receive, Scope, ScopeView, Send, find_bearer_token, route_path
+from asyncauth.web.http import (
+    ASGIApp,
+    Receive,
+    Scope,
+    ScopeView,
+    Send,
+    find_bearer_token,
+    find_consistency_token,
+    route_path,
+)
 from asyncauth.web.websocket import Needs, find_watch, watch
 
 _GATE = "asyncauth.gate"
@@ -65,12 +74,12 @@ class Gate:
         """Who sends this request or opens this websocket; None if no credentials came.
 
         Raises:
-            AuthError: what came is refused (401, 403), or cannot be judged just now (503).
+            AuthError: what came is refused (401, 403; 400: the consistency token), or cannot be judged just now (503).
         """
         token = self.find_token(scope)
         if token is None:
             return None
-        user = await self.admit(token)
+        user = await self.admit(token, at_least=find_consistency_token(scope))
         if open_watch := find_watch(scope):
             open_watch.hold(partial(self.admit, token))
         return user
@@ -96,16 +105,17 @@ class Gate:
         if open_watch := find_watch(scope):
             open_watch.need(action, resource)
 
-    async def admit(self, token: str, needs: Needs = ()) -> User:
-        """Token in, user out, every needed permission held; from memory, unless the user has been evicted.
+    async def admit(self, token: str, needs: Needs = (), *, at_least: str | None = None) -> User:
+        """Token in, user out, every needed permission held; from memory, unless the user has been evicted or the change
+        `at_least`, a consistency token, is not known yet.
 
         Raises:
             AuthError: not admitted.
         """
         manager = self.manager
-        user = manager.find_user_from_token(token)
+        user = manager.find_user_from_token(token) if at_least is None else None
         if user is None:
-            user = await manager.get_user_from_token(token)
+            user = await manager.get_user_from_token(token, at_least=at_least)
         self._demand(user, needs)
         return user
 

@@ -26,6 +26,8 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
+CONSISTENCY_HEADER = b"x-consistency-token"
+"""Request header with the token of a change that must be known before the request is answered."""
 PRESENTED = (TokenError, UserNotFoundError, UserInactiveError)
 """Refusals of a token that came; only these are called `invalid_token` (RFC 6750 section 3.1)."""
 
@@ -97,6 +99,12 @@ def find_bearer_token(scope: ScopeView) -> str | None:
         return token.decode("ascii")
     except UnicodeDecodeError:
         raise MalformedTokenError("the token is not ASCII") from None
+
+
+def find_consistency_token(scope: ScopeView) -> str | None:
+    """What the header holds, whatever that is: it is judged only once its sender is known. None if there is none."""
+    values = header_values(scope, CONSISTENCY_HEADER)
+    return b",".join(values).decode("latin-1") if values else None
 
 
 def route_path(scope: ScopeView) -> str:
