@@ -1,30 +1,39 @@
-"""python -m bench [warm] [cold] [stampede]: measure, print a table, say whether the goals are reached."""
+"""python -m bench [warm] [cold] [stampede] [fresh] [consistency]: measure, print a table, say which goals are reached."""
 
 import argparse
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import anyio
 
 from bench import cold, decide, memory, stampede, warm
 from bench.data import ForeignRowsError
-from bench.figures import Section, table, write_json
+from bench.figures import Figure, Section, table, write_json
+from bench.fresh.draw import draw
+from bench.fresh.measure import Drawn, consistency, fresh
 from bench.machine import describe
 from bench.places import BACKENDS, Place, given, throw_away
-from bench.sizes import QUICK, Sizes
+from bench.sizes import FULL, QUICK, Sizes
 
 LOOPS = {"asyncio": False, "uvloop": True}
-HAZARDS = {"warm": warm.measure, "cold": cold.measure, "stampede": stampede.measure}
+COSTS = {"warm": warm.measure, "cold": cold.measure, "stampede": stampede.measure}
+FRESHNESS = {"fresh": fresh, "consistency": consistency}
+Hazards = dict[str, Callable[[str, Sizes], Awaitable[list[Figure]]]]
 
 
 def main(arguments: list[str]) -> int:
     """Returns the exit code: 1 if a goal is missed and that was asked for."""
     options = _parser().parse_args(arguments)
-    sizes = QUICK if options.quick else Sizes()
-    hazards = options.hazards or list(HAZARDS)
-    loops = list(LOOPS) if options.loop == "both" else [options.loop]
+    drawn: Drawn = {}
+    freshness = {name: partial(measure, drawn=drawn) for name, measure in FRESHNESS.items()}
+    everything: Hazards = {**COSTS, **freshness}
+    hazards = {name: everything[name] for name in options.hazards or COSTS}
+    sizes = _sizes(options)
+    loops = [options.loop] if options.loop else ["asyncio"] if set(hazards) <= set(FRESHNESS) else list(LOOPS)
     try:
         with _places(options) as places, throw_away(["sqlite"]) as (file,):
             sections = [section for place in places for section in _measure(place, hazards, loops, sizes)]
@@ -38,6 +47,8 @@ def main(arguments: list[str]) -> int:
     print(table(sections))
     if options.json is not None:
         write_json(options.json, machine, sections)
+    if options.svg is not None and drawn:
+        draw(options.svg, drawn)
     missed = [figure.what for section in sections for figure in section.figures if not figure.reached]
     print(f"\n{len(missed)} goals missed" if missed else "\nall goals reached")
     return 1 if missed and options.check else 0
@@ -45,15 +56,25 @@ def main(arguments: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("hazards", nargs="*", choices=[*HAZARDS, []], help="what to measure; all if none is named")
+    parser.add_argument("hazards", nargs="*", choices=[*COSTS, *FRESHNESS, []], help="what to measure")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--database", choices=[*BACKENDS, "all"], default="sqlite", help="start one for the bench")
     where.add_argument("--database-url", help="use this one, which must hold nobody's rows: it is filled and emptied")
-    parser.add_argument("--loop", choices=[*LOOPS, "both"], default="both", help="event loop")
+    parser.add_argument("--loop", choices=LOOPS, help="event loop; both, or asyncio for freshness, if none is named")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures for programs")
+    parser.add_argument("--svg", type=Path, metavar="FILE", help="draw the latencies that fresh measures")
+    parser.add_argument("--workers", type=int, help="worker processes of fresh and consistency")
+    parser.add_argument("--no-push", dest="push", action="store_false", help="fresh: workers poll and nothing else")
     parser.add_argument("--check", action="store_true", help="exit with 1 if a goal is missed")
-    parser.add_argument("--quick", action="store_true", help="small numbers: does everything run?")
+    how_much = parser.add_mutually_exclusive_group()
+    how_much.add_argument("--quick", action="store_true", help="small numbers: does everything run?")
+    how_much.add_argument("--full", action="store_true", help="the numbers that the goals of freshness speak of")
     return parser
+
+
+def _sizes(options: argparse.Namespace) -> Sizes:
+    sizes = QUICK if options.quick else FULL if options.full else Sizes()
+    return replace(sizes, workers=options.workers, push=options.push)
 
 
 @contextmanager
@@ -65,12 +86,12 @@ def _places(options: argparse.Namespace) -> Iterator[list[Place]]:
             yield places
 
 
-def _measure(place: Place, hazards: list[str], loops: list[str], sizes: Sizes) -> Iterator[Section]:
+def _measure(place: Place, hazards: Hazards, loops: list[str], sizes: Sizes) -> Iterator[Section]:
     for loop in loops:
-        for hazard in hazards:
+        for hazard, measure in hazards.items():
             _say(f"{place.name}, {loop}: {hazard} …")
             use_uvloop = {"use_uvloop": LOOPS[loop]}
-            figures = anyio.run(HAZARDS[hazard], place.url, sizes, backend_options=use_uvloop)
+            figures = anyio.run(measure, place.url, sizes, backend_options=use_uvloop)
             yield Section(hazard, place.name, loop, tuple(figures))
 
 

@@ -18,11 +18,28 @@ FAB_RESOURCES = 44
 MARK = "bench"
 """Every name written here begins with it, so that nobody's own rows are taken for ours."""
 _ROLE_STEP = 100_000
+_MEMBERSHIPS = 1_000_000
+"""Above the ids that a use case draws."""
 _BATCH = 10_000
 
 CROWD_ROLES = 20
 CROWD_ROLE_PERMISSIONS = 300
 CROWD_ROLES_EACH = 5
+
+
+def permission_id(resource: int, action: str) -> int:
+    """Of an action on a resource of the catalogue."""
+    return (resource - 1) * len(ACTIONS) + ACTIONS.index(action) + 1
+
+
+def role_permission_id(role_id: int, permission: int) -> int:
+    """Of the row that gives a role a permission."""
+    return role_id * _ROLE_STEP + permission
+
+
+def membership_id(subject: int) -> int:
+    """Of the row that gives a subject its role."""
+    return _MEMBERSHIPS + subject
 
 
 class ForeignRowsError(Exception):
@@ -62,6 +79,17 @@ class Filler:
         rows = ({"id": i, "user_id": user_id, "role_id": role_id} for i, (user_id, role_id) in enumerate(held, 1))
         await self._insert(tables.user_roles, rows)
 
+    async def subjects(self, count: int) -> None:
+        """Users with a role of their own each, which has all actions on a resource of its own; one number for all."""
+        await self.catalogue(count)
+        for subject in range(1, count + 1):
+            await self.role(subject, permission_id(subject, ACTIONS[0]), len(ACTIONS))
+        await self.users({subject: [] for subject in range(1, count + 1)})
+        await self._insert(
+            tables.user_roles,
+            ({"id": membership_id(i), "user_id": i, "role_id": i} for i in range(1, count + 1)),
+        )
+
     async def group(self, user_ids: Iterable[int], role_id: int) -> None:
         """A group of users that carries a role."""
         await self._insert(tables.groups, [{"id": 1, "name": f"{MARK} group", "label": "", "description": ""}])
@@ -98,6 +126,7 @@ async def filled(url: str, fill: Callable[[Filler], Awaitable[None]]) -> AsyncIt
         async with engine.begin() as connection:
             await fill(Filler(connection))
             await _analyze(connection)
+        await engine.dispose()  # a bench that cuts connections must not cut this one
         yield
         await _empty(engine)
     finally:

@@ -2,13 +2,16 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from asyncauth import AuthManager, Settings
+from asyncauth.changes.follower import read_position
 from asyncauth.clock import SYSTEM_CLOCK
 from asyncauth.db.engine import Database, make_engine
-from asyncauth.db.loader import KnownRole, Loaded, Loader
+from asyncauth.db.feed import Position
+from asyncauth.db.loader import Loaded, Loader
 from asyncauth.tasks import Tasks
 from asyncauth.users import Users
 
@@ -17,17 +20,25 @@ NAME = "asyncauth-bench"
 
 
 def settings(url: str) -> Settings:
-    """Settings as they come, but for the polling: its statements must not be counted with the others."""
+    """Settings as they come, but for the following: its statements must not be counted with the others."""
     return Settings(
         database_url=url,
         jwt_secret=SECRET,
         jwt_issuer=NAME,
         jwt_audience=NAME,
         group_roles=True,
+        listen=False,
         poll_interval_seconds=3600,
+        trigger_check_seconds=3600,
         max_staleness_seconds=7200,
         database_timeout_seconds=60,
     )
+
+
+def following(url: str, changes: dict[str, Any]) -> Settings:
+    """Settings as they come."""
+    given = {"database_url": url, "jwt_secret": SECRET, "jwt_issuer": NAME, "jwt_audience": NAME, "group_roles": True}
+    return Settings(**given | changes)
 
 
 @asynccontextmanager
@@ -42,17 +53,18 @@ class CountingLoader(Loader):
 
     loads = 0
 
-    async def load(self, user_id: int, known_role: KnownRole) -> Loaded:
+    async def load(self, user_id: int, *given: Any) -> Loaded:
         self.loads += 1
-        return await super().load(user_id, known_role)
+        return await super().load(user_id, *given)
 
 
 class Parts:
     """Makes Users that know nothing yet. They share the engine: connections are open and statements compiled, as in a
     server that has run for a while."""
 
-    def __init__(self, url: str, engine: AsyncEngine) -> None:
+    def __init__(self, url: str, engine: AsyncEngine, position: Position) -> None:
         self._settings = settings(url)
+        self._position = position
         self.engine = engine
 
     def cold(self) -> tuple[Users, CountingLoader]:
@@ -61,7 +73,8 @@ class Parts:
         database = Database(self.engine, timeout_seconds=given.database_timeout_seconds)
         max_age = given.max_entry_age_seconds
         loader = CountingLoader(database, SYSTEM_CLOCK, group_roles=True, max_entry_age_seconds=max_age)
-        return Users(loader, Tasks(), SYSTEM_CLOCK, given), loader
+        coarse = database.dialect == "sqlite"
+        return Users(loader, Tasks(), SYSTEM_CLOCK, given, self._position, coarse=coarse), loader
 
 
 @asynccontextmanager
@@ -70,6 +83,8 @@ async def parts(url: str) -> AsyncIterator[Parts]:
     given = settings(url)
     engine = make_engine(url, pool_size=given.database_pool_size, timeout_seconds=given.database_timeout_seconds)
     try:
-        yield Parts(url, engine)
+        database = Database(engine, timeout_seconds=given.database_timeout_seconds)
+        position = await read_position(database, SYSTEM_CLOCK.elapsed(), given.late_commit_horizon_seconds)
+        yield Parts(url, engine, position)
     finally:
         await engine.dispose()

@@ -19,6 +19,28 @@ class Sizes:
     at_once: int = 200
     """Calls, or cold users with a role each, at once."""
 
+    workers: int | None = None
+    """Worker processes of `fresh` and `consistency`; None: as many as cores, and four."""
+    push: bool = True
+    """Whether workers may be woken; else they poll."""
+    revokes: int = 250
+    """For each way of learning of a change."""
+    change_seconds: float = 0.02
+    """From one change to the next: a revoke or a grant."""
+    quiet_seconds: float = 3.0
+    lease_seconds: float = 2.0
+    """`max_staleness_seconds` of the worker that is cut off."""
+    decisions: int = 100_000
+    """Decisions that are checked, by all workers together."""
+    decisions_per_second: float = 2_500.0
+    """By each worker."""
+    checked_change_seconds: float = 0.05
+    """As `change_seconds`, while decisions are checked."""
 
-QUICK = Sizes(rounds=1, calls=100, users=20, cached_users=50, cold_roles=(50, 500), at_once=10)
+
+FULL = Sizes(revokes=10_000, quiet_seconds=30.0, lease_seconds=10.0, decisions=1_000_000)
+"""What the goals of `fresh` and `consistency` speak of: some minutes for each way."""
+QUICK = Sizes(
+    rounds=1, calls=100, users=20, cached_users=50, cold_roles=(50, 500), at_once=10, revokes=20, decisions=20_000
+)
 """For a look at whether everything still runs: the figures mean nothing."""
