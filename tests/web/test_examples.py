@@ -94,13 +94,15 @@ def test_the_demo() -> None:
         "GET /dags/etl 200",
         "GET /dags/billing 403",
         "GET /dags/billing 200",
-        "GET /dags/billing 403",
+        "GET /dags/etl 403",
+        "GET /dags/etl 200",
         "DELETE /token 204",
         "GET /dags/etl 401",
         "POST /token 401",
         "POST /token 200",
     ]
     assert "(looked at: `Viewer`)" in done.stdout
+    assert "SQL of another process takes her role: seen after " in done.stdout
     warm = next(line for line in shown if line.startswith("warm request"))
     cold = next(line for line in shown if line.startswith("cold request"))
     assert warm.split()[2] == "0"
