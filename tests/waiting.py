@@ -1,7 +1,7 @@
 """Wait for what other tasks and threads are about to do, without guessing how long they take."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 GIVE_UP_SECONDS = 10.0
 
@@ -11,6 +11,13 @@ async def until(condition: Callable[[], object]) -> None:
     async with asyncio.timeout(GIVE_UP_SECONDS):
         while not condition():  # noqa: ASYNC110  # a worker thread cannot set an Event of the loop
             await asyncio.sleep(0.001)
+
+
+async def eventually(condition: Callable[[], Awaitable[object]], seconds: float = GIVE_UP_SECONDS) -> None:
+    """The same for a condition that has to be asked for; a `TimeoutError` after so many seconds."""
+    async with asyncio.timeout(seconds):
+        while not await condition():
+            await asyncio.sleep(0.005)
 
 
 async def settle() -> None:

@@ -6,7 +6,9 @@ Nothing rests on it: the follower goes on polling. When it is lost, loudly or si
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Callable
+import os
+import socket
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
@@ -72,15 +74,25 @@ class Listener:
                 await connection.execute("SELECT 1", timeout=self._timeout_seconds)
 
     async def _listen_psycopg(self, connection: Any) -> None:
-        async with asyncio.timeout(self._timeout_seconds):
+        with self._or_hang_up(connection):
             await connection.set_autocommit(True)
             await connection.execute(f"LISTEN {CHANNEL}")
         self._ready()
         while True:
             async for _ in connection.notifies(timeout=HEARTBEAT_SECONDS):
                 self._wake()
-            async with asyncio.timeout(self._timeout_seconds):
+            with self._or_hang_up(connection):
                 await connection.execute("SELECT 1")
+
+    @contextlib.contextmanager
+    def _or_hang_up(self, connection: Any) -> Iterator[None]:
+        """A deadline. psycopg, when cancelled, would ask a silent server for 10 s to stop what it does not do; on a
+        socket that is shut down it fails at once."""
+        timer = asyncio.get_running_loop().call_later(self._timeout_seconds, _hang_up, connection)
+        try:
+            yield
+        finally:
+            timer.cancel()
 
     def _ready(self) -> None:
         self.listening = True
@@ -101,6 +113,14 @@ class Listener:
             finally:
                 if hasattr(driver, "terminate"):
                     driver.terminate()  # asyncpg's close() waits for a server that may be gone
+                else:
+                    await driver.close()  # psycopg's waits for nobody
+                await pooled.invalidate()  # or SQLAlchemy sends a rollback
+
+
+def _hang_up(connection: Any) -> None:
+    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.pgconn.socket)) as line:
+        line.shutdown(socket.SHUT_RDWR)
 
 
 def _driver_errors(engine: AsyncEngine) -> tuple[type[BaseException], ...]:
