@@ -164,7 +164,7 @@ class Exact(TypeDecorator[str]):
 changes = Table(
     "asyncauth_change",
     own,
-    Column("id", BigInteger, primary_key=True),
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
     Column("xid", BigInteger),
     Column("at", BigInteger, nullable=False),
     Column("kind", String(16), nullable=False),
