@@ -16,7 +16,7 @@ async def until(condition: Callable[[], object]) -> None:
 async def eventually(condition: Callable[[], Awaitable[object]], seconds: float = GIVE_UP_SECONDS) -> None:
     """The same for a condition that has to be asked for; a `TimeoutError` after so many seconds."""
     async with asyncio.timeout(seconds):
-        while not await condition():
+        while not await condition():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
 

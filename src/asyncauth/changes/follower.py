@@ -70,6 +70,8 @@ class Follower:
         self._settings = settings
         self._airflow = airflow
         self._relies_on_triggers = True
+        self._hole: str | None = None
+        """Why everything has to be forgotten, until that is done."""
         self._news = news_statement(database.dialect)
         self._looking = asyncio.Lock()
         self._asked = 0
@@ -136,9 +138,9 @@ class Follower:
         rows = await self._database.ask(self._news, before.parameters())
         horizon = self._settings.late_commit_horizon_seconds
         news = advance(before, rows, sent, horizon, self._database.dialect)
-        if news.lost is not None:
-            log.warning("dropping everything in memory: %s", news.lost)
-            await self.restart(news.lost)
+        if lost := news.lost or self._hole:
+            log.warning("dropping everything in memory: %s", lost)
+            await self.restart(lost)
         else:
             self._users.position = news.position
             if news.records:
@@ -177,14 +179,16 @@ class Follower:
         """Forget everything and go on from where the log stands now.
 
         Raises:
-            DatabaseUnavailableError: see `Database.ask`.
+            DatabaseUnavailableError: see `Database.ask`. The next look tries again.
         """
-        self.flushes[reason] += 1
+        self._hole = reason
         position = await read_position(
             self._database, self._clock.elapsed(), self._settings.late_commit_horizon_seconds
         )
         self._users.restart(position)
         await self._read_revocations()
+        self._hole = None
+        self.flushes[reason] += 1
 
     def _learn(self, records: Iterable[Record]) -> None:
         self._users.learn(record for record in records if record.token is None)

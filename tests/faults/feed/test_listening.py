@@ -1,6 +1,7 @@
 """PostgreSQL's LISTEN dies, loudly and silently: every change is seen all the same, and listening begins again."""
 
 from collections.abc import AsyncIterator, Iterator
+from functools import partial
 
 import pytest
 from sqlalchemy import text
@@ -91,7 +92,7 @@ async def test_it_is_terminated(auth: AuthManager, engine: AsyncEngine, world: W
         async with engine.begin() as connection:
             await connection.execute(text("SELECT pg_terminate_backend(:pid)"), {"pid": listener})
         await seen(auth, engine, world)
-        await eventually(lambda: one_listens(engine, but=listener))
+        await eventually(partial(one_listens, engine, but=listener))
         await until(lambda: auth.status().listening)
         await seen(auth, engine, world)
 

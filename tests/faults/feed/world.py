@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass
 
-from sqlalchemy import delete, insert, update
+from sqlalchemy import Update, delete, insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from asyncauth import AuthManager, User
 from asyncauth.db.ids import insert_row
-from asyncauth.db.tables import role_permissions, user_roles
+from asyncauth.db.tables import role_permissions, user_roles, users
 from asyncauth.model import PermissionKey, permission_key
 from tests.rows import add_role, add_user, grant
 
@@ -66,6 +66,10 @@ class World:
     async def take(self, connection: AsyncConnection, number: int = 0) -> None:
         """Take from a role what it permits in any state."""
         await connection.execute(delete(role_permissions).where(role_permissions.c.id == self.own[number]))
+
+    def rename(self, name: str) -> Update:
+        """A statement that writes one record."""
+        return update(users).where(users.c.id == self.other).values(first_name=name)
 
     async def end(self, connection: AsyncConnection, user_id: int) -> None:
         """Take all roles from a user."""
