@@ -72,6 +72,8 @@ class Follower:
         self._relies_on_triggers = True
         self._hole: str | None = None
         """Why everything has to be forgotten, until that is done."""
+        self._purged_at = 0.0
+        """By the wall clock."""
         self._news = news_statement(database.dialect)
         self._looking = asyncio.Lock()
         self._asked = 0
@@ -149,7 +151,7 @@ class Follower:
                 self.lag_seconds = max(0.0, self._clock.now() - (news.position.at or 0) / 1e6)
             if not self._relies_on_triggers:
                 await self._read_revocations()
-        self._revoked.purge(self._clock.now())
+        await self._forget_expired_revocations()
         self.proven_until = sent + self._settings.max_staleness_seconds
         self.proven_at = sent
         self.trouble = None
@@ -195,6 +197,13 @@ class Follower:
         tokens = [record.token for record in records if record.token is not None]
         self._revoked.own.add(((iss, jti), exp) for iss, jti, exp in tokens if iss is not None)
         self._revoked.airflow.add((jti, exp) for iss, jti, exp in tokens if iss is None)
+
+    async def _forget_expired_revocations(self) -> None:
+        now = self._clock.now()
+        if now < self._purged_at:  # the clock was ahead, and now it went back: some were forgotten too soon
+            await self._read_revocations()
+        self._revoked.purge(now)
+        self._purged_at = now
 
     async def _read_revocations(self) -> None:
         """All that still matter: a token is accepted for the leeway after it expired."""
