@@ -21,7 +21,7 @@ from asyncauth.db.url import parse_url
 from asyncauth.errors import ConfigurationError
 from asyncauth.passwords import PasswordHasher
 from asyncauth.settings import Settings
-from asyncauth.tasks import Tasks
+from asyncauth.tasks import BACKGROUND, Tasks
 from asyncauth.tokens.issue import Issuer
 from asyncauth.tokens.keys import Key
 from asyncauth.tokens.revoked import Revocations
@@ -87,7 +87,7 @@ async def connect(settings: Settings, engine: AsyncEngine, key: Key, clock: Cloc
     await upkeep.check_triggers()
     await follower.begin()
     wakers = tuple(_wakers(engine, follower, position.epoch, settings))
-    loops = [follower.run(), upkeep.run(), *(waker.run() for waker in wakers)]
+    loops = [follower.run(tasks), upkeep.run(tasks), *(waker.run() for waker in wakers)]
     return Running(
         database=database,
         state=state,
@@ -105,7 +105,7 @@ async def connect(settings: Settings, engine: AsyncEngine, key: Key, clock: Cloc
         upkeep=upkeep,
         wakers=wakers,
         tasks=tasks,
-        background=tuple(tasks.start(loop, "asyncauth background") for loop in loops),
+        background=tuple(tasks.start(loop, BACKGROUND) for loop in loops),
     )
 
 

@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 from asyncauth.errors import ClosedError, ConfigurationError
 
 T = TypeVar("T")
+BACKGROUND = "asyncauth background"
+"""Name of the tasks that no request waits for."""
 
 
 class Tasks:

@@ -17,6 +17,7 @@ from asyncauth.db.engine import Database
 from asyncauth.db.feed import Position, Record, advance, news_statement, recent_ids_statement, start, start_statement
 from asyncauth.errors import AuthError, DatabaseUnavailableError
 from asyncauth.settings import Settings
+from asyncauth.tasks import BACKGROUND, Tasks
 from asyncauth.tokens.revoked import Revocations
 from asyncauth.users import Users
 
@@ -85,8 +86,9 @@ class Follower:
         self.pushed_at = self._clock.elapsed()
         self._woken.set()
 
-    async def run(self) -> None:
-        """Follow for ever. Trouble is logged when it begins and when it ends."""
+    async def run(self, tasks: Tasks) -> None:
+        """Follow for ever, each look in a task of its own: who ends this one cuts no statement in the middle. Trouble is
+        logged when it begins and when it ends."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.poll_interval_seconds):
@@ -94,7 +96,7 @@ class Follower:
             woken, records, trouble = self._woken.is_set(), self.records, self.trouble
             self._woken.clear()
             try:
-                await self.catch_up()
+                await tasks.run(self.catch_up(), BACKGROUND)
                 if not woken and self.records > records and self.announce is not None:
                     await self.announce()  # found by asking: the others do not know yet
             except AuthError as error:
@@ -116,11 +118,15 @@ class Follower:
         """
         self._asked += 1
         asked = self._asked
-        async with self._looking:
-            if self._answered < asked:
-                answered = self._asked
-                await self._look()
-                self._answered = answered
+        try:
+            # One deadline for all who wait: in an outage they do not wait for each other's attempts in turn.
+            async with asyncio.timeout(2 * self._settings.database_timeout_seconds), self._looking:
+                if self._answered < asked:
+                    answered = self._asked
+                    await self._look()
+                    self._answered = answered
+        except TimeoutError:
+            raise DatabaseUnavailableError("too many are waiting for the database") from None
 
     async def see_own_write(self) -> None:
         """Know what this worker has just committed. If the database cannot be asked, nothing is granted till it can."""

@@ -14,6 +14,7 @@ from asyncauth.db.purge import purge_changes
 from asyncauth.db.triggers import find_missing
 from asyncauth.errors import AuthError
 from asyncauth.settings import Settings
+from asyncauth.tasks import BACKGROUND, Tasks
 
 log = logging.getLogger(__name__)
 _PURGE_SECONDS = 3600.0
@@ -30,20 +31,23 @@ class Upkeep:
         self._clock = clock
         self._settings = settings
 
-    async def run(self) -> None:
-        """Look after it for ever."""
+    async def run(self, tasks: Tasks) -> None:
+        """Look after it for ever, in tasks of their own: who ends this one cuts no statement in the middle."""
         purged = self._clock.elapsed() + random.uniform(0, _PURGE_SECONDS) - _PURGE_SECONDS  # noqa: S311 spread workers
         while True:
             await asyncio.sleep(self._settings.trigger_check_seconds)
             try:
-                await self.check_triggers()
+                await tasks.run(self.check_triggers(), BACKGROUND)
                 if self._clock.elapsed() - purged > _PURGE_SECONDS:
                     purged = self._clock.elapsed()
-                    await purge_changes(self._database, self._clock.now(), self._settings.change_retention_seconds)
+                    await tasks.run(self._purge(), BACKGROUND)
             except AuthError as error:
                 log.info("upkeep of the change log failed: %s", error)
             except Exception:  # the next time may go well
                 log.exception("upkeep of the change log failed")
+
+    async def _purge(self) -> None:
+        await purge_changes(self._database, self._clock.now(), self._settings.change_retention_seconds)
 
     async def check_triggers(self) -> None:
         """Look, and tell the follower. What it knows is forgotten whenever the answer changes: changes went unnoted.
