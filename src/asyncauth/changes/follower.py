@@ -87,8 +87,8 @@ class Follower:
         self._woken.set()
 
     async def run(self, tasks: Tasks) -> None:
-        """Follow for ever, each look in a task of its own: who ends this one cuts no statement in the middle. Trouble is
-        logged when it begins and when it ends."""
+        """Follow for ever, each look in a task of its own: who ends this one cuts no statement in the middle. Trouble
+        is logged when it begins and when it ends."""
         while True:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._settings.poll_interval_seconds):
