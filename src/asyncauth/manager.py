@@ -293,7 +293,7 @@ class AuthManager:
             await running.tasks.run(self._revoke(running, claims), "asyncauth revocation")
 
     async def _revoke(self, running: _Running, claims: Claims) -> None:
-        shared = running.airflow_revocations and running.revoked.is_airflow_shaped(claims)
+        shared = running.airflow_revocations and running.revoked.fits_airflow(claims)
 
         async def work(connection: AsyncConnection) -> None:
             await (revocations.insert_airflow if shared else revocations.insert_own)(connection, claims)

@@ -75,7 +75,7 @@ class Poller:
         sent, now = self._clock.elapsed(), int(self._clock.now())
         known = self._users.stamps.position
         rows = await self._rows(self._question(now))
-        numbers: dict[str, int] = dict(rows)
+        numbers = {name: int(number) for name, number in rows}  # a sum is a Decimal
         current = from_rows(numbers)
         if current.position < known:
             log.warning("the database went back from position %d to %d: dropping all users", known, current.position)
@@ -90,28 +90,28 @@ class Poller:
         self.trouble = None
 
     def _question(self, now: int) -> "Select[str, int]":
-        parts = [select(stamps.c.name, stamps.c.position), revocations.count_own(now)]
+        parts = [select(stamps.c.name, stamps.c.position), revocations.sum_own(now)]
         if self._airflow:
-            parts.append(revocations.count_airflow(self._database.dialect, now))
+            parts.append(revocations.sum_airflow(self._database.dialect, now))
         asked = union_all(*parts).subquery()
         return select(asked.c[0], asked.c[1])
 
-    # A count that differs from what is known says that there are new rows: then all unexpired ones are read. Rows that
-    # somebody deleted stay revoked here; `_surplus` counts them, so that they do not cause a read at every poll.
+    # A sum that differs from what is known says that there are other rows: then all unexpired ones are read. Rows that
+    # somebody deleted stay revoked here; `_surplus` is their sum, so that they do not cause a read at every poll.
 
-    async def _read_own(self, now: int, count: int) -> None:
+    async def _read_own(self, now: int, total: int) -> None:
         known = self._revoked.own
-        if count + self._surplus[revocations.OWN] != len(known):
+        if total + self._surplus[revocations.OWN] != known.sum:
             rows = await self._rows(revocations.read_own(now))
             known.add(((iss, jti), exp) for iss, jti, exp in rows)
-            self._surplus[revocations.OWN] = len(known) - len(rows)
+            self._surplus[revocations.OWN] = known.sum - sum(exp for *_, exp in rows)
 
-    async def _read_airflow(self, now: int, count: int) -> None:
+    async def _read_airflow(self, now: int, total: int) -> None:
         known = self._revoked.airflow
-        if count + self._surplus[revocations.AIRFLOW] != len(known):
+        if total + self._surplus[revocations.AIRFLOW] != known.sum:
             rows = await self._rows(revocations.read_airflow(self._database.dialect, now))
             known.add((jti, exp) for jti, exp in rows)
-            self._surplus[revocations.AIRFLOW] = len(known) - len(rows)
+            self._surplus[revocations.AIRFLOW] = known.sum - sum(exp for _, exp in rows)
 
     async def _rows(self, statement: Executable) -> Sequence[Any]:
         async def work(session: AsyncSession) -> Sequence[Any]:

@@ -13,15 +13,16 @@ OWN = revocations.name
 AIRFLOW = airflow_revocations.name
 
 
-def count_own(now: int) -> "Select[str, int]":
-    """One row: our table's name and how many of its tokens are unexpired at `now`."""
-    return select(literal(OWN), func.count()).select_from(revocations).where(revocations.c.exp > now)
+def sum_own(now: int) -> "Select[str, int]":
+    """One row: our table's name and the sum of the expiries of its tokens that are unexpired at `now`."""
+    return select(literal(OWN), func.coalesce(func.sum(revocations.c.exp), 0)).where(revocations.c.exp > now)
 
 
-def count_airflow(dialect: str, now: int) -> "Select[str, int]":
+def sum_airflow(dialect: str, now: int) -> "Select[str, int]":
     """The same for Airflow's table."""
-    unexpired = airflow_revocations.c.exp > _from_epoch(dialect, now)
-    return select(literal(AIRFLOW), func.count()).select_from(airflow_revocations).where(unexpired)
+    exp = airflow_revocations.c.exp
+    total = func.coalesce(func.sum(_to_epoch(dialect, exp)), 0)
+    return select(literal(AIRFLOW), total).where(exp > _from_epoch(dialect, now))
 
 
 def read_own(now: int) -> "Select[str, str, int]":
