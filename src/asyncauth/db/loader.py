@@ -2,11 +2,12 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Select, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import QueryableAttribute, load_only, selectinload
+from sqlalchemy.orm import QueryableAttribute, selectinload
 
 from asyncauth.cache import Entry
 from asyncauth.clock import Clock
@@ -48,7 +49,7 @@ class Loader:
         self._database = database
         self._clock = clock
         self._held = UserRow.all_roles if group_roles else UserRow.direct_roles
-        self._user = _user_statement(self._held)  # built once: making a statement costs as much as running it
+        self._user = _user_statement(self._held)
         self._max_age = max_entry_age_seconds
         self._permissions = PermissionReader(database.dialect)
         self._role_tuples: dict[tuple[int, ...], tuple[Role, ...]] = {}
@@ -104,10 +105,6 @@ class Loader:
         return self._role_tuples.setdefault(tuple(map(id, roles)), roles)
 
 
+@cache  # making a statement costs as much as running it
 def _user_statement(held: QueryableAttribute[Any]) -> "Select[UserRow, int, int, int]":
-    columns = (UserRow.username, UserRow.first_name, UserRow.last_name, UserRow.email, UserRow.active)
-    return (
-        select(UserRow, *COLUMNS)
-        .where(UserRow.id == bindparam("user_id"))
-        .options(load_only(*columns), selectinload(held))
-    )
+    return select(UserRow, *COLUMNS).where(UserRow.id == bindparam("user_id")).options(selectinload(held))

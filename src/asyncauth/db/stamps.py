@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, String, func, literal_column, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from asyncauth.db.tables import POSITION, ROLE_TABLES, USER_TABLES, stamps
@@ -29,7 +29,9 @@ def from_rows(positions: Mapping[str, int]) -> Stamps:
 
 
 def _last(tables: Iterable[str]) -> ColumnElement[int]:
-    return select(func.max(stamps.c.position)).where(stamps.c.name.in_(list(tables))).scalar_subquery()
+    # In the text of the statement: SQLAlchemy and the drivers would handle parameters anew at every load.
+    names = [literal_column(f"'{name}'", String) for name in tables]
+    return select(func.max(stamps.c.position)).where(stamps.c.name.in_(names)).scalar_subquery()
 
 
 COLUMNS = (_last([POSITION]), _last(USER_TABLES), _last(ROLE_TABLES))
