@@ -46,5 +46,7 @@ async def bump(connection: AsyncConnection, tables: Iterable[str]) -> Stamps:
     await connection.execute(update(stamps).where(stamps.c.name == POSITION).values(position=stamps.c.position + 1))
     position = (await connection.execute(select(stamps.c.position).where(stamps.c.name == POSITION))).scalar_one()
     await connection.execute(update(stamps).where(stamps.c.name.in_(list(tables))).values(position=position))
-    rows = await connection.execute(select(stamps.c.name, stamps.c.position))
+    # With locks, because that reads what is committed now: plain reads of MariaDB and MySQL show the state in which the
+    # transaction began, without a change that another worker made in the meantime.
+    rows = await connection.execute(select(stamps.c.name, stamps.c.position).with_for_update())
     return from_rows(dict(tuple(row) for row in rows))
