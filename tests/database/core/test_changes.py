@@ -381,9 +381,7 @@ async def test_a_restore_drops_everything(auth: AuthManager, engine: AsyncEngine
     """When the position goes back nothing of what is in memory is true any more: users, roles and permissions."""
     old = await saved(engine)
     for number in range(3):
-        await through(
-            auth, lambda connection, number=number: grant(connection, viewer, "can_run", f"{number}"), *CATALOGUE
-        )
+        await through(auth, partial(grant, role_id=viewer, action="can_run", resource=f"{number}"), *CATALOGUE)
     assert await rights(auth, ada) == {READ, *(("can_run", f"{number}") for number in range(3))}
     async with engine.begin() as connection:
         await connection.execute(delete(role_permissions))
