@@ -135,7 +135,10 @@ class Database:
             elif not self._repeatable_read:
                 await connection.execution_options(**_snapshot(self.dialect))
             async with AsyncSession(connection, expire_on_commit=False, autoflush=False) as session:
-                return await work(session)
+                result = await work(session)
+                if self.dialect == "postgresql":
+                    await session.commit()  # at a rollback psycopg forgets the statements that it has prepared
+                return result
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection]:
