@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from anyio import CancelScope, Lock, to_thread
+from anyio import Lock, to_thread
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from asyncauth.changes.poll import Poller
@@ -28,7 +28,7 @@ from asyncauth.login.database import authenticate
 from asyncauth.model import Claims, Decision, User
 from asyncauth.passwords import PasswordHasher
 from asyncauth.settings import Settings
-from asyncauth.tasks import Tasks
+from asyncauth.tasks import Tasks, run_to_end
 from asyncauth.tokens.issue import Issuer
 from asyncauth.tokens.keys import Key, load_key
 from asyncauth.tokens.revoked import Revocations
@@ -103,13 +103,14 @@ class AuthManager:
         """Refuse new work, let what is under way end, stop. A second call does nothing."""
         async with self._lifecycle:
             running, self._running = self._running, None
-            if running is None:
-                return
-            with CancelScope(shield=True):
-                running.polling.cancel()
-                drain_seconds = self.settings.database_timeout_seconds + self.settings.password_queue_seconds
-                await running.tasks.close(drain_seconds=drain_seconds)
-                await self._dispose(running.database.engine)
+            if running is not None:
+                await run_to_end(self._end(running))
+
+    async def _end(self, running: _Running) -> None:
+        running.polling.cancel()
+        drain_seconds = self.settings.database_timeout_seconds + self.settings.password_queue_seconds
+        await running.tasks.close(drain_seconds=drain_seconds)
+        await self._dispose(running.database.engine)
 
     async def _start(self) -> _Running:
         # Both read files: the key's, and the driver's modules.
@@ -120,8 +121,7 @@ class AuthManager:
         try:
             return await self._connect(engine, key)
         except BaseException:
-            with CancelScope(shield=True):
-                await self._dispose(engine)
+            await run_to_end(self._dispose(engine))
             raise
 
     def _make_engine(self) -> AsyncEngine:
