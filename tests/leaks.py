@@ -33,6 +33,28 @@ def no_connection_left() -> Iterator[None]:
 
 
 @contextmanager
+def no_connection_open() -> Iterator[None]:
+    """Fail if a connection that was taken from any engine's pool inside the block is still open at its end. One that is
+    cut off before it can be taken is left to the garbage collector by SQLAlchemy."""
+    opened: set[int] = set()
+
+    def check_out(_connection: object, record: object, _proxy: object) -> None:
+        opened.add(id(record))
+
+    def close(_connection: object, record: object) -> None:
+        opened.discard(id(record))
+
+    event.listen(Pool, "checkout", check_out)
+    event.listen(Pool, "close", close)
+    try:
+        yield
+    finally:
+        event.remove(Pool, "checkout", check_out)
+        event.remove(Pool, "close", close)
+    assert not opened, f"{len(opened)} connections are still open"
+
+
+@contextmanager
 def no_task_left() -> Iterator[None]:
     """Fail if a task that was started inside the block still runs at its end. Needs a running event loop."""
     before = asyncio.all_tasks()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from anyio import Lock
+from anyio import Lock, to_thread
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from asyncauth.errors import ClosedError
@@ -60,13 +60,15 @@ async def create_auth_manager(
     Raises:
         ConfigurationError, DatabaseUnavailableError: see `AuthManager.start`.
     """
-    origin = (cls, settings if settings is not None else Settings(), engine)
+    if settings is None:
+        settings = await to_thread.run_sync(Settings)  # which may read files
+    origin = (cls, settings, engine)
     slot = _slots.get()
     async with slot.lock:
         if slot.manager is not None and slot.manager.started and slot.origin == origin:
             return slot.manager
         await _close(slot)
-        manager = cls(origin[1], engine=engine)
+        manager = cls(settings, engine=engine)
         await manager.start()
         slot.manager, slot.origin = manager, origin
         return manager

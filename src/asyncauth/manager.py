@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from anyio import CancelScope, Lock, to_thread
+from anyio import Lock, to_thread
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from asyncauth.changes.consistency import covers
@@ -31,6 +31,7 @@ from asyncauth.model import Claims, Decision, User, Written
 from asyncauth.running import Running, connect
 from asyncauth.settings import Settings
 from asyncauth.status import Status, read_status
+from asyncauth.tasks import run_to_end
 from asyncauth.tokens.keys import load_key
 from asyncauth.tokens.verify import parse_user_id
 
@@ -86,14 +87,15 @@ class AuthManager:
         """Refuse new work, let what is under way end, stop. A second call does nothing."""
         async with self._lifecycle:
             running, self._running = self._running, None
-            if running is None:
-                return
-            with CancelScope(shield=True):
-                for task in running.background:
-                    task.cancel()
-                drain_seconds = self.settings.database_timeout_seconds + self.settings.password_queue_seconds
-                await running.tasks.close(drain_seconds=drain_seconds)
-                await self._dispose(running.database.engine)
+            if running is not None:
+                await run_to_end(self._end(running))
+
+    async def _end(self, running: Running) -> None:
+        for task in running.background:
+            task.cancel()
+        drain_seconds = self.settings.database_timeout_seconds + self.settings.password_queue_seconds
+        await running.tasks.close(drain_seconds=drain_seconds)
+        await self._dispose(running.database.engine)
 
     async def _start(self) -> Running:
         # Both read files: the key's, and the driver's modules.
@@ -104,8 +106,7 @@ class AuthManager:
         try:
             return await connect(self.settings, engine, key, self._clock)
         except BaseException:
-            with CancelScope(shield=True):
-                await self._dispose(engine)
+            await run_to_end(self._dispose(engine))
             raise
 
     def _make_engine(self) -> AsyncEngine:
@@ -269,7 +270,7 @@ class AuthManager:
         return None
 
     async def _revoke(self, running: Running, claims: Claims) -> str:
-        shared = running.state.airflow_revocations and running.revoked.is_airflow_shaped(claims)
+        shared = running.state.airflow_revocations and running.revoked.fits_airflow(claims)
         insert = revocations.insert_airflow if shared else revocations.insert_own
 
         async def work(connection: AsyncConnection) -> None:

@@ -5,11 +5,28 @@ from collections.abc import Coroutine
 from contextvars import Context
 from typing import Any, TypeVar
 
+from anyio import CancelScope
+
 from asyncauth.errors import ClosedError, ConfigurationError
 
 T = TypeVar("T")
 BACKGROUND = "asyncauth background"
 """Name of the tasks that no request waits for."""
+
+
+async def run_to_end(work: Coroutine[Any, Any, None]) -> None:
+    """Run `work` to its end. If the caller is cancelled meanwhile, that is raised afterwards: half an end is none."""
+    task = asyncio.ensure_future(work)
+    cancelled = False
+    with CancelScope(shield=True):  # which keeps out anyio's cancellations, but not those of Task.cancel()
+        while not task.done():
+            try:
+                await asyncio.wait([task])
+            except asyncio.CancelledError:
+                cancelled = True
+    if cancelled:
+        raise asyncio.CancelledError
+    task.result()
 
 
 class Tasks:

@@ -5,9 +5,11 @@ import threading
 from contextvars import ContextVar, copy_context
 
 import pytest
+from anyio import CancelScope
 
 from asyncauth.errors import ClosedError, ConfigurationError
-from asyncauth.tasks import Tasks
+from asyncauth.tasks import Tasks, run_to_end
+from tests.noise import collect_noise
 from tests.waiting import settle
 
 request_id: ContextVar[str] = ContextVar("request_id")
@@ -55,15 +57,15 @@ async def test_work_outlives_a_cancelled_caller() -> None:
 
 async def test_an_error_that_nobody_waits_for_is_no_noise() -> None:
     """The error of work whose caller is gone does not end in the event loop's handler."""
-    noise: list[object] = []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: noise.append(context))
-    tasks = Tasks()
-    caller = asyncio.create_task(tasks.run(fail(), "work"))
-    await asyncio.sleep(0)
-    caller.cancel()
-    await asyncio.wait([caller])
-    await tasks.close(drain_seconds=1)
-    await settle()
+    with collect_noise() as noise:
+        tasks = Tasks()
+        caller = asyncio.create_task(tasks.run(fail(), "work"))
+        await asyncio.sleep(0)
+        caller.cancel()
+        await asyncio.wait([caller])
+        await tasks.close(drain_seconds=1)
+        await settle()
+        del caller
     assert noise == []
 
 
@@ -169,3 +171,32 @@ def test_another_event_loop_is_refused() -> None:
     asyncio.run(use())
     stop.set()
     thread.join()
+
+
+async def test_an_end_is_run_to_its_end() -> None:
+    """However often the caller is cancelled, by whatever: first the work ends, then the cancellation is raised."""
+    for cancellations in range(4):
+        go, ended = asyncio.Event(), asyncio.Event()
+
+        async def work(go: asyncio.Event = go, ended: asyncio.Event = ended) -> None:
+            await go.wait()
+            ended.set()
+
+        caller = asyncio.create_task(run_to_end(work()))
+        for _ in range(cancellations):
+            await settle()
+            caller.cancel()
+        await settle()
+        assert not caller.done()
+        go.set()
+        await asyncio.wait([caller])
+        assert ended.is_set()
+        assert caller.cancelled() is bool(cancellations)
+    with CancelScope() as scope:
+        scope.cancel()
+        go.clear()
+        asyncio.get_running_loop().call_later(0.001, go.set)
+        await run_to_end(work(go, ended := asyncio.Event()))
+    assert ended.is_set()
+    with pytest.raises(ValueError, match="no"):
+        await run_to_end(fail())

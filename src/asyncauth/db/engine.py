@@ -16,6 +16,8 @@ from asyncauth.db.url import parse_url
 from asyncauth.errors import DatabaseUnavailableError, TakenError
 
 T = TypeVar("T")
+_REPEATABLE_READ = "asyncauth_repeatable_read"
+"""Option of an engine all of whose connections begin transactions of this isolation."""
 
 
 def make_engine(url: str, *, pool_size: int, timeout_seconds: float) -> AsyncEngine:
@@ -30,8 +32,8 @@ def make_engine(url: str, *, pool_size: int, timeout_seconds: float) -> AsyncEng
     mysql = parsed.get_backend_name() in {"mysql", "mariadb"}
     in_memory = parsed.get_backend_name() == "sqlite" and parsed.database in {None, "", ":memory:"}
     options: dict[str, Any] = {}
-    if mysql:  # elsewhere it is chosen per session, without a round trip
-        options["isolation_level"] = "REPEATABLE READ"
+    if mysql:  # elsewhere it is chosen for each snapshot, without a round trip; here that would take four
+        options = {"isolation_level": "REPEATABLE READ", "execution_options": {_REPEATABLE_READ: True}}
     engine = create_async_engine(
         parsed,
         hide_parameters=True,
@@ -84,6 +86,7 @@ class Database:
     def __init__(self, engine: AsyncEngine, *, timeout_seconds: float) -> None:
         self.engine = engine
         self.dialect = engine.dialect.name
+        self._repeatable_read = _REPEATABLE_READ in engine.get_execution_options()
         self._timeout_seconds = timeout_seconds
 
     async def read(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
@@ -147,10 +150,13 @@ class Database:
             if self.dialect == "sqlite":
                 # The driver sends no BEGIN before a SELECT: two of them would see two states.
                 await connection.exec_driver_sql("BEGIN")
-            else:
+            elif not self._repeatable_read:
                 await connection.execution_options(**_snapshot(self.dialect))
             async with AsyncSession(connection, expire_on_commit=False, autoflush=False) as session:
-                return await work(session)
+                result = await work(session)
+                if self.dialect == "postgresql":
+                    await session.commit()  # at a rollback psycopg forgets the statements that it has prepared
+                return result
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[AsyncConnection]:

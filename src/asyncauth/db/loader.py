@@ -2,11 +2,12 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from sqlalchemy import Select, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import QueryableAttribute, load_only, selectinload
+from sqlalchemy.orm import QueryableAttribute, selectinload
 
 from asyncauth.cache import Entry
 from asyncauth.clock import Clock
@@ -46,7 +47,6 @@ class Loader:
         self._database = database
         self._clock = clock
         self._held = UserRow.all_roles if group_roles else UserRow.direct_roles
-        # Built once: making a statement costs as much as running it.
         self._user = _user_statement(self._held, database.dialect)
         self._permissions = PermissionReader(database.dialect)
         self._role_tuples: dict[tuple[int, ...], tuple[Role, ...]] = {}
@@ -111,10 +111,7 @@ class Loader:
         return self._role_tuples.setdefault(tuple(map(id, roles)), roles)
 
 
+@cache  # making a statement costs as much as running it
 def _user_statement(held: QueryableAttribute[Any], dialect: str) -> "Select[UserRow, str | None]":
-    columns = (UserRow.username, UserRow.first_name, UserRow.last_name, UserRow.email, UserRow.active)
-    return (
-        select(UserRow, tail_column(dialect))
-        .where(UserRow.id == bindparam("user_id"))
-        .options(load_only(*columns), selectinload(held))
-    )
+    columns = (UserRow, tail_column(dialect))
+    return select(*columns).where(UserRow.id == bindparam("user_id")).options(selectinload(held))

@@ -237,12 +237,13 @@ class UserRow(Base):
     """A user and the roles held: `direct_roles` only, or `all_roles`, those of the user's groups included."""
 
     __table__ = users
+    # The other columns are nobody's business here, and SQLAlchemy would look at each of them for every user.
+    __mapper_args__ = {"include_properties": ["id", "username", "first_name", "last_name", "email", "active"]}  # noqa: RUF012
     id: Mapped[int]
     username: Mapped[str]
     first_name: Mapped[str]
     last_name: Mapped[str]
     email: Mapped[str]
-    password: Mapped[str | None]
     active: Mapped[bool | None]
     direct_roles: Mapped[list[DirectRole]] = relationship(
         primaryjoin=users.c.id == foreign(_direct_role.c.user_id), viewonly=True, lazy="raise"

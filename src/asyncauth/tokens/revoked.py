@@ -10,6 +10,7 @@ from asyncauth.model import Claims
 
 K = TypeVar("K")
 _AIRFLOW_JTI = re.compile(r"[0-9a-fA-F]{1,32}", re.ASCII)
+_AIRFLOW_LAST_EXPIRY = 2**31 - 1  # where TIMESTAMP of MariaDB and MySQL ends
 
 
 class RevokedSet(Generic[K]):
@@ -17,6 +18,9 @@ class RevokedSet(Generic[K]):
 
     def __init__(self, leeway_seconds: int) -> None:
         self._leeway_seconds = leeway_seconds
+        self.sum = 0
+        """Of the expiries of those that were unexpired at the last `purge`: compared with the same sum in the database.
+        A count would not show one row in the place of another, as after a restore."""
         self._keys: set[K] = set()
         self._unexpired: list[tuple[int, K]] = []
         self._leaving: deque[tuple[int, K]] = deque()
@@ -24,23 +28,31 @@ class RevokedSet(Generic[K]):
     def __contains__(self, key: K) -> bool:
         return key in self._keys
 
-    def __len__(self) -> int:
-        """How many were unexpired at the last `purge`: what the same count in the database is compared with."""
-        return len(self._unexpired)
-
     def add(self, rows: Iterable[tuple[K, int]]) -> None:
         """Add (key, expiry in seconds since the epoch) pairs. Nothing is ever taken back: a revocation is final."""
         for key, expires_at in rows:
             if key not in self._keys:
                 self._keys.add(key)
+                self.sum += expires_at
                 heapq.heappush(self._unexpired, (expires_at, key))
 
     def purge(self, now: float) -> None:
         """Forget what no longer matters at `now`."""
         while self._unexpired and self._unexpired[0][0] <= now:
+            self.sum -= self._unexpired[0][0]
             self._leaving.append(heapq.heappop(self._unexpired))
         while self._leaving and self._leaving[0][0] <= now - self._leeway_seconds:
             self._keys.discard(self._leaving.popleft()[1])
+
+
+class _AirflowSet(RevokedSet[str]):
+    """Ids in any case: on MariaDB and MySQL the collation of Airflow's column makes `ab` and `AB` one row."""
+
+    def __contains__(self, key: str) -> bool:
+        return super().__contains__(key.lower())
+
+    def add(self, rows: Iterable[tuple[str, int]]) -> None:
+        super().add((key.lower(), expires_at) for key, expires_at in rows)
 
 
 class Revocations:
@@ -54,15 +66,19 @@ class Revocations:
     def __init__(self, issuers: tuple[str, ...], leeway_seconds: int) -> None:
         self._issuers = frozenset(issuers)
         self.own: RevokedSet[tuple[str, str]] = RevokedSet(leeway_seconds)
-        self.airflow: RevokedSet[str] = RevokedSet(leeway_seconds)
+        self.airflow: RevokedSet[str] = _AirflowSet(leeway_seconds)
 
     def __contains__(self, claims: Claims) -> bool:
-        return claims.token_id in self.own or (claims.jti in self.airflow and self.is_airflow_shaped(claims))
+        return claims.token_id in self.own or (claims.jti in self.airflow and self._is_airflows(claims))
 
-    def is_airflow_shaped(self, claims: Claims) -> bool:
-        """Whether Airflow's table can hold it: 32 characters for the id, and no room for an issuer."""
-        known_issuer = claims.issuer is None or claims.issuer in self._issuers
-        return known_issuer and _AIRFLOW_JTI.fullmatch(claims.jti) is not None
+    def fits_airflow(self, claims: Claims) -> bool:
+        """Whether Airflow's table can hold it: 32 characters for the id, a TIMESTAMP for the expiry, and no room for an
+        issuer."""
+        fits = claims.expires_at <= _AIRFLOW_LAST_EXPIRY and _AIRFLOW_JTI.fullmatch(claims.jti) is not None
+        return fits and self._is_airflows(claims)
+
+    def _is_airflows(self, claims: Claims) -> bool:
+        return claims.issuer is None or claims.issuer in self._issuers
 
     def purge(self, now: float) -> None:
         """Forget what no longer matters at `now`."""

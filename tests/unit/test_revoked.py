@@ -1,0 +1,135 @@
+"""The revoked tokens in memory: there as long as their tokens could pass, and not longer."""
+
+from dataclasses import replace
+
+from asyncauth.model import Claims
+from asyncauth.tokens.revoked import Revocations, RevokedSet
+
+HEX = "0123456789abcdef" * 2
+
+
+def token(jti: str = HEX, issuer: str | None = "here") -> Claims:
+    """The claims of a token with this name."""
+    return Claims(user_id=1, jti=jti, issuer=issuer, issued_at=0, not_before=0, expires_at=100)
+
+
+def test_a_revocation_lasts_as_long_as_the_token_is_accepted() -> None:
+    """A token passes until `exp` plus the leeway, so its revocation stays until then, to the second."""
+    revoked: RevokedSet[str] = RevokedSet(leeway_seconds=10)
+    revoked.add([("a", 100)])
+    for now in (0, 99, 100, 105, 109.999):
+        revoked.purge(now)
+        assert "a" in revoked
+    revoked.purge(110)
+    assert "a" not in revoked
+
+
+def test_the_known_ones_are_compared_by_their_sum() -> None:
+    """The number that is compared with the database's counts the unexpired ones only, each by its expiry."""
+    revoked: RevokedSet[str] = RevokedSet(leeway_seconds=10)
+    assert revoked.sum == 0
+    revoked.add([("a", 100), ("b", 200), ("c", 100)])
+    assert revoked.sum == 400
+    revoked.purge(99)
+    assert revoked.sum == 400
+    revoked.purge(100)
+    assert revoked.sum == 200
+    revoked.purge(1000)
+    assert revoked.sum == 0
+
+
+def test_adding_twice_counts_once() -> None:
+    """Every poll may bring the same rows again."""
+    revoked: RevokedSet[str] = RevokedSet(leeway_seconds=0)
+    revoked.add([("a", 100), ("a", 100)])
+    revoked.add([("a", 100)])
+    assert revoked.sum == 100
+    revoked.purge(100)
+    assert "a" not in revoked
+
+
+def test_order_does_not_matter() -> None:
+    """What expires first goes first, in whatever order it came."""
+    revoked: RevokedSet[int] = RevokedSet(leeway_seconds=5)
+    revoked.add((expiry, expiry) for expiry in (50, 10, 30, 20, 40))
+    revoked.purge(30)
+    assert [expiry for expiry in (10, 20, 30, 40, 50) if expiry in revoked] == [30, 40, 50]
+    assert revoked.sum == 90
+
+
+def test_a_late_one_is_kept_through_its_leeway() -> None:
+    """A revocation that arrives when its token has expired already, but is still accepted, counts."""
+    revoked: RevokedSet[str] = RevokedSet(leeway_seconds=10)
+    revoked.add([("a", 100)])
+    revoked.purge(105)
+    revoked.add([("b", 101)])
+    revoked.purge(105)
+    assert "b" in revoked
+    revoked.purge(111)
+    assert "b" not in revoked
+
+
+def test_a_clock_that_goes_back_takes_nothing_back() -> None:
+    """What is revoked stays revoked."""
+    revoked: RevokedSet[str] = RevokedSet(leeway_seconds=10)
+    revoked.add([("a", 100)])
+    revoked.purge(105)
+    revoked.purge(50)
+    assert "a" in revoked
+
+
+def test_a_flood_is_forgotten_in_the_end() -> None:
+    """Nothing is left of a hundred thousand revocations once all have expired."""
+    revoked: RevokedSet[int] = RevokedSet(leeway_seconds=1)
+    revoked.add((number, number) for number in range(100_000))
+    revoked.purge(200_000)
+    revoked.purge(200_000)
+    assert not any(vars(revoked)[name] for name in ("_keys", "_unexpired", "_leaving"))
+
+
+def test_ours_are_named_by_issuer_and_id() -> None:
+    """A token of another issuer with the same id is another token."""
+    revoked = Revocations(("here", "there"), 10)
+    revoked.own.add([(("here", "x"), 100)])
+    assert token("x") in revoked
+    assert token("x", "there") not in revoked
+    assert token("x", None) not in revoked
+    assert token("X") not in revoked
+
+
+def test_airflows_are_named_by_id_alone() -> None:
+    """Its table has no room for an issuer: it speaks of tokens of the configured issuers, and of those without one."""
+    revoked = Revocations(("here", "there"), 10)
+    revoked.airflow.add([(HEX, 100)])
+    assert token() in revoked
+    assert token(issuer="there") in revoked
+    assert token(issuer=None) in revoked
+    assert token(issuer="elsewhere") not in revoked
+
+
+def test_airflows_ids_are_one_whatever_their_case() -> None:
+    """MariaDB's collation holds `AB` and `ab` for one key, so neither may pass when the other is revoked."""
+    revoked = Revocations(("here",), 10)
+    revoked.airflow.add([("AB", 100)])
+    assert token("ab") in revoked
+    assert token("aB") in revoked
+
+
+def test_what_airflow_revokes_is_revoked_whatever_it_looks_like() -> None:
+    """An id that we would not store there, but Airflow has, counts all the same."""
+    revoked = Revocations(("here",), 10)
+    revoked.airflow.add([("not-hex", 100)])
+    assert token("not-hex") in revoked
+
+
+def test_what_is_stored_in_airflows_table() -> None:
+    """At most 32 hex digits, of a known issuer or none, expiring before its column ends; all else goes to ours."""
+    revoked = Revocations(("here",), 10)
+    assert revoked.fits_airflow(token())
+    assert revoked.fits_airflow(token(issuer=None))
+    assert revoked.fits_airflow(token(HEX.upper()))
+    for jti in ("", HEX + "0", "xyz", "a-b", "\u0661", HEX[:-1] + "\n"):
+        assert not revoked.fits_airflow(token(jti))
+    assert not revoked.fits_airflow(token(issuer="elsewhere"))
+    for expires_at, fits in ((2**31 - 1, True), (2**31, False), (2**53 - 1, False)):
+        assert revoked.fits_airflow(replace(token(), expires_at=expires_at)) is fits
