@@ -2,7 +2,6 @@
 
 import heapq
 import re
-from collections import deque
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
@@ -18,12 +17,8 @@ class RevokedSet(Generic[K]):
 
     def __init__(self, leeway_seconds: int) -> None:
         self._leeway_seconds = leeway_seconds
-        self.sum = 0
-        """Of the expiries of those that were unexpired at the last `purge`: compared with the same sum in the database.
-        A count would not show one row in the place of another, as after a restore."""
         self._keys: set[K] = set()
-        self._unexpired: list[tuple[int, K]] = []
-        self._leaving: deque[tuple[int, K]] = deque()
+        self._by_expiry: list[tuple[int, K]] = []
 
     def __contains__(self, key: K) -> bool:
         return key in self._keys
@@ -33,16 +28,12 @@ class RevokedSet(Generic[K]):
         for key, expires_at in rows:
             if key not in self._keys:
                 self._keys.add(key)
-                self.sum += expires_at
-                heapq.heappush(self._unexpired, (expires_at, key))
+                heapq.heappush(self._by_expiry, (expires_at, key))
 
     def purge(self, now: float) -> None:
         """Forget what no longer matters at `now`."""
-        while self._unexpired and self._unexpired[0][0] <= now:
-            self.sum -= self._unexpired[0][0]
-            self._leaving.append(heapq.heappop(self._unexpired))
-        while self._leaving and self._leaving[0][0] <= now - self._leeway_seconds:
-            self._keys.discard(self._leaving.popleft()[1])
+        while self._by_expiry and self._by_expiry[0][0] <= now - self._leeway_seconds:
+            self._keys.discard(heapq.heappop(self._by_expiry)[1])
 
 
 class _AirflowSet(RevokedSet[str]):
