@@ -2,6 +2,8 @@
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from asyncauth.db.tables import fab
+
 ADA, BOB, EVE = 1, 2, 3
 VIEWER, EDITOR, OPERATOR = 1, 2, 3
 ROWS = f"""
@@ -22,7 +24,10 @@ ROWS = f"""
 
 
 async def add_people(engine: AsyncEngine) -> None:
-    """The rows, in one transaction."""
+    """The rows, in one transaction; ids that are drawn come after theirs."""
     async with engine.begin() as connection:
+        if engine.dialect.name != "sqlite":
+            for table in fab.tables:
+                await connection.exec_driver_sql(f"ALTER SEQUENCE {table}_id_seq RESTART 100000")
         for statement in ROWS.split(";")[:-1]:
             await connection.exec_driver_sql(statement)

@@ -4,9 +4,11 @@ import pytest
 from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from asyncauth.db.migrate import upgrade
 from asyncauth.db.tables import changes
 from asyncauth.db.triggers import MANY
 from tests.database.feed.people import ADA, BOB, EDITOR, EVE, OPERATOR, VIEWER, add_people
+from tests.databases import Database
 
 Records = list[tuple[str, int | None]]
 POSTGRESQL = pytest.mark.parametrize("backend", ["postgresql+asyncpg", "postgresql+psycopg"], indirect=True)
@@ -163,3 +165,34 @@ async def test_truncate_is_noted(engine: AsyncEngine) -> None:
             "ab_view_menu CASCADE": {roles},
         }.items():
             assert set(await noted(connection, f"TRUNCATE {tables}")) == expected, tables
+
+
+AIRFLOW = {  # Airflow's own table, as its migrations make it
+    "sqlite": "CREATE TABLE revoked_token (jti VARCHAR(32) PRIMARY KEY, exp TIMESTAMP NOT NULL)",
+    "postgresql": "CREATE TABLE revoked_token (jti VARCHAR(32) PRIMARY KEY, exp TIMESTAMPTZ NOT NULL)",
+    "mysql": "CREATE TABLE revoked_token (jti VARCHAR(32) PRIMARY KEY, exp TIMESTAMP(6) NOT NULL)",
+}
+SAIGON = {"sqlite": "SELECT 1", "postgresql": "SET TIME ZONE '+07'", "mysql": "SET time_zone = '+07:00'"}
+NINE = {"sqlite": "2030-01-01 02:00:00.000000", "postgresql": "2030-01-01 09:00:00", "mysql": "2030-01-01 09:00:00"}
+EXPIRES = 1_893_463_200  # 2030-01-01 02:00 UTC
+
+
+async def test_revocations_are_noted(database: Database, engine: AsyncEngine) -> None:
+    """In both tables, with all that is needed to refuse the token, whatever the time zone of who writes."""
+    dialect = database.host.dialect
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql(AIRFLOW[dialect])
+    assert await upgrade(engine) is True
+    async with engine.connect() as connection:
+        await connection.exec_driver_sql(SAIGON[dialect])
+        ours = f"INSERT INTO asyncauth_revoked_token (iss, jti, exp) VALUES ('us', 'One', {EXPIRES})"
+        await connection.exec_driver_sql(ours)
+        await connection.exec_driver_sql(f"INSERT INTO revoked_token (jti, exp) VALUES ('two', '{NINE[dialect]}')")
+        columns = (changes.c.kind, changes.c.item, changes.c.iss, changes.c.jti, changes.c.exp)
+        rows = (await connection.execute(select(*columns).order_by(changes.c.id))).all()
+        await connection.commit()
+        await connection.invalidate()  # with its time zone
+    assert [tuple(row) for row in rows] == [
+        ("token", None, "us", "One", EXPIRES),
+        ("token", None, None, "two", EXPIRES),
+    ]
