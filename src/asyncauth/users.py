@@ -85,7 +85,7 @@ class Users:
                     if restarts == self._restarts and self._is_current(loaded.stamps):
                         return self._store(user_id, loaded)
         except TimeoutError:
-            raise DatabaseUnavailableError("too many loads are waiting for the database") from None
+            raise DatabaseUnavailableError("the database gave no answer in time, or too many loads wait for it") from None
         raise StaleError("the database changes faster than a user can be read")
 
     def _is_current(self, stamps: Stamps) -> bool:
