@@ -1,12 +1,10 @@
 """One decision, allowed by the last of the user's roles, or refused. Floor: looking one key up in one set."""
 
-import time
-
 from asyncauth import Role, User
 from asyncauth.decide import decide
 from asyncauth.model import permission_key
 from bench.figures import Figure
-from bench.measure import Measure, Sample, interleaved
+from bench.measure import Measure, Sample, interleaved, per_call
 from bench.sizes import Sizes
 
 LIMITS = {1: 0.3, 5: 0.4, 20: 0.8}
@@ -45,21 +43,24 @@ def _role(number: int) -> Role:
 
 
 def _deciding(name: str, user: User, resource: str, calls: int) -> Measure:
-    async def measure() -> Sample:
-        start = time.perf_counter()
-        for _ in range(calls):
+    async def work(count: int) -> None:
+        for _ in range(count):
             decide(user, "can_read", resource)
-        return {name: (time.perf_counter() - start) / calls}
+
+    async def measure() -> Sample:
+        return {name: await per_call(calls, work)}
 
     return measure
 
 
 def _look_up(role: Role, calls: int) -> Measure:
-    async def measure() -> Sample:
-        keys, key = role.keys, permission_key("can_read", "resource 1.7")
-        start = time.perf_counter()
-        for _ in range(calls):
+    keys, key = role.keys, permission_key("can_read", "resource 1.7")
+
+    async def work(count: int) -> None:
+        for _ in range(count):
             assert key in keys
-        return {"look up": (time.perf_counter() - start) / calls}
+
+    async def measure() -> Sample:
+        return {"look up": await per_call(calls, work)}
 
     return measure

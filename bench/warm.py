@@ -1,9 +1,8 @@
 """A token of a user who is in memory. Floors: PyJWT's decode of the same token, and a hit of a bare `alru_cache`."""
 
 import random
-import time
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeVar
+from collections.abc import Sequence
+from itertools import cycle, islice
 
 import jwt
 from async_lru import alru_cache
@@ -12,11 +11,9 @@ from tests.statements import count_statements
 from asyncauth import AuthManager
 from bench.data import filled
 from bench.figures import Figure
-from bench.measure import Measure, Sample, interleaved
+from bench.measure import Measure, Sample, interleaved, per_call
 from bench.parts import NAME, SECRET, started
 from bench.sizes import Sizes
-
-T = TypeVar("T")
 
 
 async def measure(url: str, sizes: Sizes) -> list[Figure]:
@@ -52,18 +49,24 @@ async def _statements(auth: AuthManager, token: str) -> int:
 def _tokens(name: str, auth: AuthManager, tokens: Sequence[str], calls: int) -> Measure:
     async def measure() -> Sample:
         # A server makes a new string of every header, so its hash has to be computed on each call: here too.
-        lot = [token.encode().decode() for token in random.choices(tokens, k=calls)]
-        return {name: await _each(auth.get_user_from_token, lot)}
+        lot = cycle([token.encode().decode() for token in random.choices(tokens, k=calls)])
+
+        async def work(count: int) -> None:
+            for token in islice(lot, count):
+                await auth.get_user_from_token(token)
+
+        return {name: await per_call(calls, work)}
 
     return measure
 
 
 def _pyjwt(token: str, calls: int) -> Measure:
-    async def measure() -> Sample:
-        start = time.perf_counter()
-        for _ in range(calls):
+    async def work(count: int) -> None:
+        for _ in range(count):
             jwt.decode(token, SECRET, algorithms=["HS512"], issuer=NAME, audience=NAME)
-        return {"pyjwt": (time.perf_counter() - start) / calls}
+
+    async def measure() -> Sample:
+        return {"pyjwt": await per_call(calls, work)}
 
     return measure
 
@@ -73,17 +76,15 @@ def _alru(user_ids: Sequence[int], calls: int) -> Measure:
     async def load(user_id: int) -> int:
         return user_id
 
+    lot = cycle(random.choices(user_ids, k=calls))
+
+    async def work(count: int) -> None:
+        for user_id in islice(lot, count):
+            await load(user_id)
+
     async def measure() -> Sample:
         for user_id in user_ids:
             await load(user_id)
-        return {"alru": await _each(load, random.choices(user_ids, k=calls))}
+        return {"alru": await per_call(calls, work)}
 
     return measure
-
-
-async def _each(call: Callable[[T], Awaitable[object]], arguments: Sequence[T]) -> float:
-    """Seconds per call."""
-    start = time.perf_counter()
-    for argument in arguments:
-        await call(argument)
-    return (time.perf_counter() - start) / len(arguments)

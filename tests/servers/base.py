@@ -8,7 +8,6 @@ import secrets
 import shutil
 import signal
 import subprocess
-import tempfile
 import time
 from abc import abstractmethod
 from collections.abc import Sequence
@@ -18,7 +17,7 @@ from typing import ClassVar, Protocol
 
 from sqlalchemy import URL
 
-from tests.servers.find import HOST, ServerError, free_port, unprivileged_user
+from tests.servers.find import HOST, ServerError, free_port, make_folder, unprivileged_user
 from tests.servers.host import Host
 
 ADMIN = "asyncauth"
@@ -57,7 +56,7 @@ class Server(Host):
         self.port = free_port()
         self.password = secrets.token_urlsafe(12)
         self.user = unprivileged_user(*self.users)
-        self.folder = Path(tempfile.mkdtemp(prefix=f"asyncauth-{self.dialect}-"))
+        self.folder = make_folder(self.dialect)
         atexit.register(self.close)
         self._log = (self.folder / "log").open("ab")
         self._process: subprocess.Popen[bytes] | None = None

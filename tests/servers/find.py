@@ -1,4 +1,4 @@
-"""Find what a server needs: its program, a port, and somebody to run as."""
+"""Find what a server needs: its program, a port, a folder, and somebody to run as."""
 
 import contextlib
 import os
@@ -6,12 +6,16 @@ import pwd
 import secrets
 import shutil
 import socket
+import tempfile
 from pathlib import Path
 
 HOST = "127.0.0.1"
 # Below Linux's ephemeral range (from 32768): no outgoing connection takes the port of a server that restarts.
 PORTS = range(20000, 32000)
 FOLDERS = ("/usr/sbin", "/usr/local/sbin", "/usr/libexec", "/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin")
+
+MEMORY = Path("/dev/shm")  # noqa: S108  # mkdtemp makes a folder there that is ours alone
+ENOUGH_BYTES = 2 * 1024**3
 
 
 class ServerError(Exception):
@@ -42,6 +46,12 @@ def free_port() -> int:
             probe.bind((HOST, port))
             return port
     raise ServerError(f"no free port on {HOST} between {PORTS.start} and {PORTS.stop}")
+
+
+def make_folder(name: str) -> Path:
+    """A new throw-away folder: in memory where the machine has plenty, since servers wait for the disk most."""
+    enough = MEMORY.is_dir() and os.access(MEMORY, os.W_OK) and shutil.disk_usage(MEMORY).free > ENOUGH_BYTES
+    return Path(tempfile.mkdtemp(prefix=f"asyncauth-{name}-", dir=MEMORY if enough else None))
 
 
 def unprivileged_user(*names: str) -> str | None:

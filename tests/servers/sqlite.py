@@ -2,11 +2,11 @@
 
 import atexit
 import shutil
-import tempfile
 from pathlib import Path
 
 from sqlalchemy import URL
 
+from tests.servers.find import make_folder
 from tests.servers.host import Host
 
 
@@ -17,7 +17,7 @@ class SQLite(Host):
     sync_driver = "pysqlite"
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="asyncauth-sqlite-"))
+        self.folder = make_folder(self.dialect)
         atexit.register(self.close)
 
     def url(self, database: str, driver: str) -> str:

@@ -208,11 +208,11 @@ _by_group = (
     .join(roles, group_roles.c.role_id == roles.c.id)
 )
 _direct_role = _direct.subquery("direct_role")
-_any_role = _direct.union(_by_group).subquery("any_role")
+_any_role = _direct.union_all(_by_group).subquery("any_role")
 
-# One row per user and role: selectinload then asks the subquery alone, with the user's id in its WHERE, which every
-# database pushes down into both halves of the UNION. Through a `secondary` the id stays on `ab_user`, and SQLite reads
-# the roles of all users first.
+# selectinload asks such a subquery alone, with the user's id in the WHERE behind it, and databases push that down into
+# both halves. SQLite does not do so through a UNION that removes doubles, nor through a join (`secondary`): it would
+# read the roles of all users for each one. So a role that is held twice comes twice.
 
 
 class DirectRole(Base):
