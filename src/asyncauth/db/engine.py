@@ -88,6 +88,8 @@ class Database:
         self.dialect = engine.dialect.name
         self._repeatable_read = _REPEATABLE_READ in engine.get_execution_options()
         self._timeout_seconds = timeout_seconds
+        # Outside of statements the driver's own errors come as they are: while the isolation level is set, for one.
+        self._driver_error: type[Exception] = engine.dialect.loaded_dbapi.Error
 
     async def read(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
         """Run `work` in one snapshot: all its statements see the same committed state. It must be safe to run twice:
@@ -130,7 +132,7 @@ class Database:
                 return result
         except IntegrityError:
             raise TakenError("the database holds one already that it takes for the same") from None
-        except (SQLAlchemyError, OSError) as error:
+        except (SQLAlchemyError, OSError, self._driver_error) as error:
             raise self._unavailable(error) from None
 
     async def _twice(self, attempt: Callable[[], Awaitable[T]]) -> T:
@@ -138,11 +140,11 @@ class Database:
             async with asyncio.timeout(self._timeout_seconds):
                 try:
                     return await attempt()
-                except (DBAPIError, OSError) as error:
+                except (DBAPIError, OSError, self._driver_error) as error:
                     if isinstance(error, TimeoutError):
                         raise
                     return await attempt()
-        except (SQLAlchemyError, OSError) as error:  # a TimeoutError is an OSError
+        except (SQLAlchemyError, OSError, self._driver_error) as error:  # a TimeoutError is an OSError
             raise self._unavailable(error) from None
 
     async def _read_once(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
