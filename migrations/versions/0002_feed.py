@@ -5,22 +5,19 @@ FAB's tables get triggers and nothing else; the downgrade takes them away again.
 the server works with shorter bounds. Run `asyncauth db upgrade` with an account that may, and they are made.
 """
 
-import logging
 import uuid
-from contextlib import nullcontext
 
 import sqlalchemy as sa
 from alembic import op
 from sqlalchemy.dialects.mysql import VARBINARY
 
-from asyncauth.db.triggers import create_triggers, drop_triggers
+from asyncauth.db.triggers import create_triggers, drop_triggers, try_to_create_triggers
 
 revision = "0002"
 down_revision = "0001"
 branch_labels = None
 depends_on = None
 
-log = logging.getLogger("asyncauth.migrations")
 EXACT = sa.String(255).with_variant(VARBINARY(255), "mysql", "mariadb")
 _ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 _NOW = {
@@ -48,20 +45,11 @@ def upgrade() -> None:
     feed = sa.table("asyncauth_feed", *columns)
     if offline or bind.execute(sa.select(feed.c.id)).first() is None:
         op.execute(sa.insert(feed).values(id=1, epoch=str(uuid.uuid4()), purged=0))
-    _create_triggers(bind, offline=offline)
-    op.drop_table("asyncauth_stamp", if_exists=True)
-
-
-def _create_triggers(bind: sa.Connection, *, offline: bool) -> None:
     if offline:
         create_triggers(bind, offline=True)
-        return
-    try:
-        # On MariaDB and MySQL DDL commits, and with it goes a savepoint.
-        with nullcontext() if bind.dialect.name in {"mysql", "mariadb"} else bind.begin_nested():
-            create_triggers(bind)
-    except sa.exc.DBAPIError as error:
-        log.warning("triggers could not be made (%s): changes by other programs are seen late", error.orig)
+    else:
+        try_to_create_triggers(bind)
+    op.drop_table("asyncauth_stamp", if_exists=True)
 
 
 def downgrade() -> None:

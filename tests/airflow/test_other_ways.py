@@ -54,6 +54,9 @@ async def test_airflow_can_come_later(database: Database, airflow_on_ours: Airfl
     both = await to_thread.run_sync(describe, database)
     assert {name: both[name] for name in ours} == ours
     assert "revoked_token" in both
+    missing = "1 triggers that note changes are missing or disabled: asyncauth_revoked_token_insert"
+    assert await refusals(database) == [missing]
+    assert await upgrade(database.url) is True
     assert await refusals(database) == []
     async with AuthManager(settings_for(database)) as auth:
         await create_ada(auth, "after")

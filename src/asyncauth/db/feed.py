@@ -34,6 +34,8 @@ from asyncauth.errors import StaleError
 
 MAX_RECORDS = 5_000
 """More new records than this are not read one by one: everything is dropped."""
+EVERYTHING = "everything"
+"""The kind of a record after which nothing known before can be relied on: the triggers had been missing."""
 _RANGES = 8
 
 
@@ -202,6 +204,8 @@ def advance(position: Position, rows: Sequence[Any], elapsed: float, horizon_sec
     if lost := _find_loss(position, first, len(rows)):
         return News((), position, lost)
     found = [row for row in rows if row.id is not None]
+    if any(row.kind == EVERYTHING for row in found):
+        return News((), position, "the triggers were made anew")
     xmax, running = _read_snapshot(first.snapshot)
     gaps: tuple[Gap, ...] = ()
     if dialect not in {"postgresql", "sqlite"}:

@@ -16,7 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from asyncauth.db.connect import with_connection
 from asyncauth.db.findings import Finding, find
 from asyncauth.db.scripts import know_server, load_scripts, options, prepared, version
-from asyncauth.db.triggers import create_triggers, find_missing
+from asyncauth.db.triggers import find_lost_definers, find_missing, note_everything, try_to_create_triggers
 from asyncauth.db.url import parse_url
 from asyncauth.errors import ConfigurationError
 
@@ -57,13 +57,16 @@ async def upgrade(target: str | AsyncEngine) -> bool:
 
 
 def _repair(connection: Connection) -> bool:
-    """Make triggers that are missing: rebuilding a table drops them, and an account may not have been allowed to."""
-    if not find_missing(connection):
+    """Make triggers that are missing, or whose definer is: rebuilding a table drops them, and an account may not have
+    been allowed to make them. Who did not notice that they were missing must forget what it knows."""
+    if not find_missing(connection) and not find_lost_definers(connection):
         return False
     connection.rollback()
     with prepared(connection):
-        create_triggers(connection)
-    return True
+        made = try_to_create_triggers(connection)
+        if made:
+            note_everything(connection)
+    return made
 
 
 async def current(target: str | AsyncEngine) -> str | None:

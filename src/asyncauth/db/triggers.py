@@ -5,13 +5,16 @@ changed and its id, never a value. What needs no record writes none: a new user 
 changes bookkeeping columns only.
 """
 
+import logging
 from collections.abc import Collection, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import Column, Connection, Table, inspect, text
 from sqlalchemy.exc import DBAPIError
 
+from asyncauth.db.feed import EVERYTHING
 from asyncauth.db.tables import (
     actions,
     airflow_revocations,
@@ -28,6 +31,7 @@ from asyncauth.db.tables import (
     users,
 )
 
+log = logging.getLogger(__name__)
 CHANNEL = "asyncauth"
 """Where PostgreSQL announces, at the commit, that there are new records."""
 PREFIX = "asyncauth_"
@@ -87,6 +91,28 @@ def create_triggers(connection: Connection, *, offline: bool = False) -> None:
     statements += [statement for table in _TOKENS if table.name in there for statement in make_token(table, given)]
     for statement in statements:
         connection.execute(text(statement))
+
+
+def try_to_create_triggers(connection: Connection) -> bool:
+    """As `create_triggers`, but whether it could: an account that may not gets a warning."""
+    try:
+        # On MariaDB and MySQL DDL commits, and with it goes a savepoint.
+        with nullcontext() if connection.dialect.name in {"mysql", "mariadb"} else connection.begin_nested():
+            create_triggers(connection)
+    except DBAPIError as error:
+        log.warning("triggers could not be made (%s): changes by other programs are seen late", error.orig)
+        return False
+    return True
+
+
+def note_everything(connection: Connection) -> None:
+    """Write a record that makes every follower forget what it knows."""
+    columns, values = ("kind", f"'{EVERYTHING}'")
+    if connection.dialect.name in {"mysql", "mariadb"}:
+        columns, values = f"id, {columns}", f"{_new_id(connection)}, {values}"
+    connection.exec_driver_sql(f"INSERT INTO {changes.name} ({columns}) VALUES ({values})")
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"NOTIFY {CHANNEL}")
 
 
 def drop_triggers(connection: Connection) -> None:
