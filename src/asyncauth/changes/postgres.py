@@ -6,15 +6,13 @@ Nothing rests on it: the follower goes on polling. When it is lost, loudly or si
 import asyncio
 import contextlib
 import logging
-import os
-import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from asyncauth.db.deadline import cut_off
 from asyncauth.db.triggers import CHANNEL
 
 log = logging.getLogger(__name__)
@@ -41,11 +39,10 @@ class Listener:
 
     async def run(self) -> None:
         """Listen for ever."""
-        errors: tuple[type[BaseException], ...] = (OSError, SQLAlchemyError, *_driver_errors(self._engine))
         while True:
             try:
                 await self._listen()
-            except errors as error:
+            except Exception as error:  # noqa: BLE001  whatever it is, the next attempt may go well
                 if self.trouble is None:
                     log.warning("cannot listen for changes (%s): polling only", type(error).__name__)
                 self.trouble = type(error).__name__
@@ -74,25 +71,18 @@ class Listener:
                 await connection.execute("SELECT 1", timeout=self._timeout_seconds)
 
     async def _listen_psycopg(self, connection: Any) -> None:
-        with self._or_hang_up(connection):
+        with cut_off(connection, self._deadline()):
             await connection.set_autocommit(True)
             await connection.execute(f"LISTEN {CHANNEL}")
         self._ready()
         while True:
             async for _ in connection.notifies(timeout=HEARTBEAT_SECONDS):
                 self._wake()
-            with self._or_hang_up(connection):
+            with cut_off(connection, self._deadline()):
                 await connection.execute("SELECT 1")
 
-    @contextlib.contextmanager
-    def _or_hang_up(self, connection: Any) -> Iterator[None]:
-        """A deadline. psycopg, when cancelled, would ask a silent server for 10 s to stop what it does not do; on a
-        socket that is shut down it fails at once."""
-        timer = asyncio.get_running_loop().call_later(self._timeout_seconds, _hang_up, connection)
-        try:
-            yield
-        finally:
-            timer.cancel()
+    def _deadline(self) -> float:
+        return asyncio.get_running_loop().time() + self._timeout_seconds
 
     def _ready(self) -> None:
         self.listening = True
@@ -116,19 +106,3 @@ class Listener:
                 else:
                     await driver.close()  # psycopg's waits for nobody
                 await pooled.invalidate()  # or SQLAlchemy sends a rollback
-
-
-def _hang_up(connection: Any) -> None:
-    with contextlib.suppress(OSError), socket.socket(fileno=os.dup(connection.pgconn.socket)) as line:
-        line.shutdown(socket.SHUT_RDWR)
-
-
-def _driver_errors(engine: AsyncEngine) -> tuple[type[BaseException], ...]:
-    """What the bare driver raises: it is used without SQLAlchemy here."""
-    if engine.dialect.driver == "asyncpg":
-        import asyncpg
-
-        return (asyncpg.PostgresError, asyncpg.InterfaceError)
-    import psycopg
-
-    return (psycopg.Error,)

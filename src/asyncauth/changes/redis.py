@@ -39,7 +39,7 @@ class RedisWaker:
             while True:
                 try:
                     await self._listen()
-                except (RedisError, OSError) as error:
+                except Exception as error:  # noqa: BLE001  whatever it is, the next attempt may go well
                     if self.trouble is None:
                         log.warning("cannot hear from Redis (%s): polling only", type(error).__name__)
                     self.trouble = type(error).__name__

@@ -11,6 +11,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
 
+from asyncauth.db.deadline import given_up
 from asyncauth.db.explain import explain
 from asyncauth.db.url import parse_url
 from asyncauth.errors import DatabaseUnavailableError, TakenError
@@ -98,7 +99,7 @@ class Database:
         Raises:
             DatabaseUnavailableError: no answer within the deadline, or an error twice.
         """
-        return await self._twice(lambda: self._read_once(work))
+        return await self._twice(lambda deadline: self._read_once(work, deadline))
 
     async def ask(self, statement: Executable, parameters: Mapping[str, Any] | None = None) -> Sequence[Any]:
         """The rows of one statement that is safe to run twice, without a transaction where that saves round trips.
@@ -107,8 +108,8 @@ class Database:
             DatabaseUnavailableError: as `read`.
         """
 
-        async def once() -> Sequence[Any]:
-            async with self._connected() as connection:
+        async def once(deadline: float) -> Sequence[Any]:
+            async with self._connected(deadline) as connection:
                 if self.dialect == "postgresql":
                     await connection.execution_options(isolation_level="AUTOCOMMIT")
                 return (await connection.execute(statement, parameters)).all()
@@ -123,7 +124,8 @@ class Database:
             DatabaseUnavailableError: nothing was written, unless the commit itself was cut off: then nobody knows.
         """
         try:
-            async with asyncio.timeout(self._timeout_seconds), self._connected() as connection:
+            deadline = asyncio.get_running_loop().time() + self._timeout_seconds
+            async with asyncio.timeout_at(deadline), self._connected(deadline) as connection:
                 if self.dialect == "sqlite":
                     # A transaction that starts as a reader and then writes fails at once if another one wrote.
                     await connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -135,20 +137,21 @@ class Database:
         except (SQLAlchemyError, OSError, self._driver_error) as error:
             raise self._unavailable(error) from None
 
-    async def _twice(self, attempt: Callable[[], Awaitable[T]]) -> T:
+    async def _twice(self, attempt: Callable[[float], Awaitable[T]]) -> T:
+        deadline = asyncio.get_running_loop().time() + self._timeout_seconds
         try:
-            async with asyncio.timeout(self._timeout_seconds):
+            async with asyncio.timeout_at(deadline):
                 try:
-                    return await attempt()
+                    return await attempt(deadline)
                 except (DBAPIError, OSError, self._driver_error) as error:
                     if isinstance(error, TimeoutError):
                         raise
-                    return await attempt()
+                    return await attempt(deadline)
         except (SQLAlchemyError, OSError, self._driver_error) as error:  # a TimeoutError is an OSError
             raise self._unavailable(error) from None
 
-    async def _read_once(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
-        async with self._connected() as connection:
+    async def _read_once(self, work: Callable[[AsyncSession], Awaitable[T]], deadline: float) -> T:
+        async with self._connected(deadline) as connection:
             if self.dialect == "sqlite":
                 # The driver sends no BEGIN before a SELECT: two of them would see two states.
                 await connection.exec_driver_sql("BEGIN")
@@ -161,19 +164,14 @@ class Database:
                 return result
 
     @asynccontextmanager
-    async def _connected(self) -> AsyncIterator[AsyncConnection]:
+    async def _connected(self, deadline: float) -> AsyncIterator[AsyncConnection]:
         """A connection that goes back to the pool however the block ends.
 
         Options such as the isolation level are set inside the block, never on the engine: what is cancelled while the
         engine sets them leaves the connection to the garbage collector (tried, with psycopg and aiomysql).
         """
-        async with self.engine.connect() as connection:
-            try:
-                yield connection
-            except asyncio.CancelledError:
-                # Cut off in the middle of an answer: a rollback would read the rest of it.
-                await connection.invalidate()
-                raise
+        async with self.engine.connect() as connection, given_up(connection, deadline):
+            yield connection
 
     def _unavailable(self, error: Exception) -> DatabaseUnavailableError:
         if isinstance(error, TimeoutError):
