@@ -9,6 +9,8 @@ ALLOWED = (
     # (function, file, callers): what no caller of the library can keep off the loop, and why it does no harm.
     # Looks for certificates in the home directory whenever it connects: a few stat() calls, of files on local disk.
     ("*", "asyncpg/connect_utils.py", {"_parse_connect_dsn_and_args"}),
+    # Looks for its own version whenever it connects: the same.
+    ("*", "redis/utils.py", {"get_lib_version"}),
     # Makes the path of the file absolute when an engine is made: no access to the disk at all.
     ("os.path.abspath", "sqlalchemy/dialects/sqlite/pysqlite.py", {"create_connect_args"}),
 )

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# See that PostgreSQL and MariaDB are installed for the tests, which start servers of their own; install them where we can.
+# See that PostgreSQL, MariaDB and Redis are installed for the tests, which start servers of their own; install them where we can.
 set -euo pipefail
 
 export PATH="$PATH:/usr/sbin:/usr/local/sbin:/usr/libexec"
@@ -7,6 +7,7 @@ missing=()
 command -v postgres >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null ||
     compgen -G '/usr/pgsql-*/bin/postgres' >/dev/null || missing+=(postgresql)
 command -v mariadbd >/dev/null || command -v mysqld >/dev/null || missing+=(mariadb-server)
+command -v redis-server >/dev/null || missing+=(redis-server)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 install="apt-get install -y --no-install-recommends ${missing[*]}"

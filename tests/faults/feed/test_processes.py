@@ -12,7 +12,7 @@ from asyncauth import AuthManager, Settings
 from asyncauth.clock import Clock
 from asyncauth.errors import RevokedTokenError
 from tests.faults.feed.worker import Worker
-from tests.faults.feed.world import MOVED, OWN, World, allows, may
+from tests.faults.feed.world import World
 from tests.managers import poll, quiet
 from tests.waiting import eventually
 

@@ -1,0 +1,284 @@
+"""The database restarts, falls silent, is slow, has no connection left, becomes read-only: whoever is in memory is
+served while memory is proven, others get 503, nobody ever gets a 401 or an error of ours, and all heals by itself."""
+
+import asyncio
+import contextlib
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AsyncExitStack
+from functools import partial
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+from anyio import to_thread
+from sqlalchemy import make_url
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from asyncauth import AuthError, AuthManager, Settings
+from asyncauth.db.engine import make_engine
+from asyncauth.db.loader import Loaded, Loader
+from asyncauth.errors import DatabaseUnavailableError, StaleError
+from tests.databases import Database
+from tests.faults.feed.world import World, make_world
+from tests.managers import poll, quiet, running
+from tests.proxy import Proxy
+from tests.rows import add_user
+from tests.waiting import eventually, until
+
+SERVERS = ["postgresql+asyncpg", "mysql+aiomysql"]
+THROUGH_A_PROXY = ["postgresql+asyncpg", "postgresql+psycopg", "mysql+aiomysql"]
+HEAL_SECONDS = 2.0
+"""One, and one more for a busy machine."""
+
+
+async def status(auth: AuthManager, user_id: int) -> int:
+    """What a request of this user is answered: 200, or the status of one of our errors."""
+    try:
+        await auth.get_user_from_token(auth.issue_token(user_id))
+    except AuthError as error:
+        return error.status
+    return 200
+
+
+async def status_of_a_load(auth: AuthManager, user_id: int) -> int:
+    """The same for somebody who is not in memory."""
+    running(auth).users._users.drop(user_id)
+    return await status(auth, user_id)
+
+
+class Load:
+    """Requests without a pause, in a thread of its own: the main thread has a server to restart."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.hot: Counter[int] = Counter()
+        self.cold: Counter[int] = Counter()
+        self.started, self.accepting = threading.Event(), threading.Event()
+        self._settings = settings
+        self._healed = asyncio.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()))
+        self.error: BaseException | None = None
+
+    def __enter__(self) -> "Load":
+        self._thread.start()
+        assert self.started.wait(20)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.accepting.set()
+        self._thread.join()
+        assert self.error is None, repr(self.error)
+
+    async def _run(self) -> None:
+        try:
+            assert self._settings.database_url is not None
+            engine = make_engine(self._settings.database_url, pool_size=1, timeout_seconds=5)
+            world = await make_world(engine)
+            await engine.dispose()
+            async with AuthManager(self._settings) as auth, asyncio.TaskGroup() as tasks:
+                await status(auth, world.holder)
+                tasks.create_task(self._repeat(self.hot, partial(status, auth, world.holder)))
+                tasks.create_task(self._repeat(self.cold, partial(status_of_a_load, auth, world.other)))
+                self.started.set()
+                await until(self.accepting.is_set)
+                await eventually(partial(self._heals, auth, world), HEAL_SECONDS)
+                self._healed.set()
+        except BaseException as error:  # noqa: BLE001  # told in the main thread
+            self.error = error
+            self.started.set()
+
+    async def _heals(self, auth: AuthManager, world: World) -> bool:
+        return await status_of_a_load(auth, world.other) == 200 and auth.status().trouble is None
+
+    async def _repeat(self, counter: Counter[int], ask: Callable[[], Awaitable[int]]) -> None:
+        while not self._healed.is_set():
+            counter[await ask()] += 1
+            await asyncio.sleep(0.002)
+
+
+@pytest.mark.parametrize("backend", SERVERS, indirect=True)
+def test_a_restart_under_load(settings: Settings, database: Database, full: bool) -> None:
+    """Within the lease nobody in memory notices."""
+    for _ in range(5 if full else 1):
+        with Load(settings.model_copy(update={"max_staleness_seconds": 60.0})) as load:
+            database.server.restart()
+        assert load.hot.keys() == {200}
+        assert load.cold.keys() == {200, 503}
+
+
+@pytest.fixture
+def proxy(database: Database) -> Iterator[Proxy]:
+    """Between a manager and its database."""
+    with Proxy(database.server.port) as between:
+        yield between
+
+
+@pytest.fixture
+async def far(settings: Settings, world: World, proxy: Proxy) -> AsyncIterator[AuthManager]:
+    """A manager whose database is behind the proxy, with short bounds. The first user is in memory."""
+    assert settings.database_url is not None
+    bounds = {"poll_interval_seconds": 0.05, "max_staleness_seconds": 1.5, "database_timeout_seconds": 0.8}
+    url = proxy.url(settings.database_url)
+    async with AuthManager(settings.model_copy(update={"database_url": url, "listen": False, **bounds})) as manager:
+        await manager.get_user(world.holder)
+        yield manager
+        proxy.silent, proxy.delay_seconds = False, 0.0
+
+
+@pytest.mark.parametrize("backend", THROUGH_A_PROXY, indirect=True)
+async def test_the_database_falls_silent(far: AuthManager, world: World, proxy: Proxy) -> None:
+    """Nothing is forwarded and nobody is told. A load ends at its deadline; after the lease there are only 503; it
+    heals by itself."""
+    proxy.silent = True
+    async with asyncio.timeout(2):
+        assert await status_of_a_load(far, world.other) == 503
+    await eventually(partial(is_refused, far, world), seconds=3)
+    assert [await status(far, world.holder) for _ in range(100)] == [503] * 100
+    assert far.unready() is not None
+    with pytest.raises(StaleError):
+        far.find_user_from_token(far.issue_token(world.holder))
+    proxy.silent = False
+    await eventually(partial(answers, far, world, 200), HEAL_SECONDS)
+    assert far.unready() is None
+
+
+async def is_refused(auth: AuthManager, world: World) -> bool:
+    """Whether somebody in memory is not served any more."""
+    return await status(auth, world.holder) == 503
+
+
+async def answers(auth: AuthManager, world: World, wanted: int) -> bool:
+    """Whether that is what a load becomes."""
+    return await status_of_a_load(auth, world.other) == wanted
+
+
+@pytest.mark.parametrize("backend", THROUGH_A_PROXY, indirect=True)
+async def test_the_database_is_slow(far: AuthManager, engine: AsyncEngine, world: World, proxy: Proxy) -> None:
+    """Who is in memory does not wait at all; loads end at their deadline, and no more of them are under way than may
+    be."""
+    async with engine.begin() as connection:
+        others = [await add_user(connection, f"user{number}", roles=world.roles) for number in range(40)]
+    under_way, most = 0, 0
+    original = Loader.load
+
+    async def load(loader: Loader, *arguments: Any) -> Loaded:
+        nonlocal under_way, most
+        under_way += 1
+        most = max(most, under_way)
+        try:
+            return await original(loader, *arguments)
+        finally:
+            under_way -= 1
+
+    proxy.delay_seconds = 0.4
+    with patch.object(Loader, "load", load):
+        asked = [asyncio.create_task(status(far, user_id)) for user_id in others]
+        await asyncio.sleep(0)
+        assert far.find_user_from_token(far.issue_token(world.holder)) is not None
+        async with asyncio.timeout(3):
+            assert set(await asyncio.gather(*asked)) <= {200, 503}
+    assert 0 < most <= far.settings.max_concurrent_loads
+    proxy.delay_seconds = 0.0
+    await eventually(partial(answers, far, world, 200))
+
+
+async def test_no_connection_is_left(settings: Settings, engine: AsyncEngine, world: World) -> None:
+    """All are held by something else: a bounded wait, then 503; memory answers; nothing is left behind."""
+    async with AuthManager(quiet(settings, database_timeout_seconds=0.2)) as auth, AsyncExitStack() as stack:
+        await auth.get_user(world.holder)
+        for _ in range(settings.database_pool_size):
+            await stack.enter_async_context(running(auth).database.engine.connect())
+        asked = [status_of_a_load(auth, world.other) for _ in range(50)]
+        async with asyncio.timeout(2):
+            assert set(await asyncio.gather(*asked)) == {503}
+        with pytest.raises(DatabaseUnavailableError):
+            await poll(auth)
+        assert await status(auth, world.holder) == 200
+        await stack.aclose()
+        assert await status(auth, world.other) == 200
+        await poll(auth)
+
+
+def make_read_only(database: Database, yes: bool) -> None:
+    """Demote a database, as a failover does, and cut whoever is connected."""
+    value = "on" if yes else "off"
+    if database.host.dialect == "postgresql":
+        database.server.execute(f'ALTER DATABASE "{database.name}" SET default_transaction_read_only = {value}')
+    else:
+        database.server.execute(f"SET GLOBAL read_only = {value}")
+    database.server.terminate_backends(database.name)
+
+
+@pytest.fixture
+async def ordinary(settings: Settings, database: Database) -> Settings:
+    """Settings of an ordinary account: MariaDB lets administrators write to a server that is read-only."""
+    if database.host.dialect == "postgresql":
+        return settings
+    assert settings.database_url is not None
+    account = "'ordinary'@'%'"
+    await to_thread.run_sync(
+        database.server.execute,
+        f"CREATE OR REPLACE USER {account} IDENTIFIED BY 'secret'",
+        f"GRANT SELECT, INSERT, UPDATE, DELETE, TRIGGER ON `{database.name}`.* TO {account}",
+    )
+    url = make_url(settings.database_url).set(username="ordinary", password="secret")
+    return settings.model_copy(update={"database_url": url.render_as_string(hide_password=False)})
+
+
+@pytest.mark.parametrize("backend", SERVERS, indirect=True)
+async def test_the_database_becomes_read_only(ordinary: Settings, database: Database, world: World) -> None:
+    """Reads go on, writes get 503, nothing is half written; when it is writable again, all is as before."""
+    async with AuthManager(quiet(ordinary)) as auth:
+        await auth.write(world.swap)
+        await to_thread.run_sync(make_read_only, database, True)
+        try:
+            await eventually(partial(answers, auth, world, 200), HEAL_SECONDS)
+            with contextlib.suppress(DatabaseUnavailableError):
+                await poll(auth)
+            await poll(auth)
+            for _ in range(6):
+                with pytest.raises(DatabaseUnavailableError):
+                    await auth.write(world.swap)
+                world.state = 1
+            world.check(await auth.get_user(world.holder))
+        finally:
+            await to_thread.run_sync(make_read_only, database, False)
+        await eventually(partial(answers, auth, world, 200), HEAL_SECONDS)
+        await eventually(partial(writes, auth, world))
+        world.check(await auth.get_user(world.holder))
+
+
+async def writes(auth: AuthManager, world: World) -> bool:
+    """Whether it can write again. A connection that was cut tells at its next use, and a write is not repeated."""
+    with contextlib.suppress(DatabaseUnavailableError):
+        await auth.write(world.swap)
+        return True
+    world.state = 1
+    return False
+
+
+@pytest.mark.parametrize("backend", ["sqlite+aiosqlite"], indirect=True)
+async def test_the_cache_is_flooded(settings: Settings, engine: AsyncEngine, world: World, full: bool) -> None:
+    """More users come than there is room for, and many who do not exist: entries are bounded, and who comes often stays
+    in memory."""
+    size, rounds = 50, (2000 if full else 100)
+    async with engine.begin() as connection:
+        crowd = [await add_user(connection, f"user{number}", roles=world.roles) for number in range(200)]
+    hot, cold = crowd[:20], crowd[20:]
+    async with AuthManager(quiet(settings, user_cache_size=size, role_cache_size=3)) as auth:
+        for user_id in hot:
+            await auth.get_user(user_id)
+        missed = auth.status().loads
+        strangers = 0
+        for number in range(rounds):
+            for user_id in (cold[number % len(cold)], 1_000_000 + number):
+                strangers += await status(auth, user_id) != 401
+            before = auth.status().hits
+            for user_id in hot:
+                await auth.get_user(user_id)
+            assert auth.status().hits == before + len(hot)
+            assert auth.status().users <= size
+        assert strangers == rounds
+        assert auth.status().loads == missed + 2 * rounds
+        assert auth.status().roles <= 3
