@@ -56,7 +56,9 @@ CASES: dict[str, Records] = {
     # what roles permit
     f"UPDATE ab_role SET name = 'VIEWER' WHERE id = {VIEWER}": [("role", VIEWER)],
     "UPDATE ab_role SET name = name": [],
-    f"INSERT INTO ab_permission_view_role (id, permission_view_id, role_id) VALUES (9, 1, {EDITOR})": [("role", EDITOR)],
+    f"INSERT INTO ab_permission_view_role (id, permission_view_id, role_id) VALUES (9, 1, {EDITOR})": [
+        ("role", EDITOR)
+    ],
     f"UPDATE ab_permission_view_role SET role_id = {OPERATOR} WHERE id = 1": [("role", VIEWER), ("role", OPERATOR)],
     "UPDATE ab_permission_view_role SET role_id = role_id": [],
     "DELETE FROM ab_permission_view_role WHERE id = 2": [("role", EDITOR)],
