@@ -1,4 +1,4 @@
-"""python -m bench [warm] [cold] [stampede] [fresh] [consistency]: measure, print a table, say which goals are reached."""
+"""python -m bench [warm] [cold] [stampede] [fresh] [consistency]: measure, print a table, name missed goals."""
 
 import argparse
 import sys

@@ -23,24 +23,22 @@ class Sizes:
     """Worker processes of `fresh` and `consistency`; None: as many as cores, and four."""
     push: bool = True
     """Whether workers may be woken; else they poll."""
-    revokes: int = 250
-    """For each way of learning of a change."""
-    change_seconds: float = 0.02
+    revokes: int = 120
+    """In each run of `fresh`; where nothing pushes, or workers are saturated, a quarter if they are many."""
+    change_seconds: float = 0.03
     """From one change to the next: a revoke or a grant."""
-    quiet_seconds: float = 3.0
+    quiet_seconds: float = 5.0
     lease_seconds: float = 2.0
     """`max_staleness_seconds` of the worker that is cut off."""
-    decisions: int = 100_000
+    decisions: int = 40_000
     """Decisions that are checked, by all workers together."""
-    decisions_per_second: float = 2_500.0
+    decisions_per_second: float = 1_000.0
     """By each worker."""
-    checked_change_seconds: float = 0.05
-    """As `change_seconds`, while decisions are checked."""
 
 
 FULL = Sizes(revokes=10_000, quiet_seconds=30.0, lease_seconds=10.0, decisions=1_000_000)
 """What the goals of `fresh` and `consistency` speak of: some minutes for each way."""
 QUICK = Sizes(
-    rounds=1, calls=100, users=20, cached_users=50, cold_roles=(50, 500), at_once=10, revokes=20, decisions=20_000
+    rounds=1, calls=100, users=20, cached_users=50, cold_roles=(50, 500), at_once=10, revokes=20, decisions=8_000
 )
 """For a look at whether everything still runs: the figures mean nothing."""

@@ -17,8 +17,8 @@ ROOT = Path(__file__).parents[2]
 LEAD_SECONDS = 0.5
 _LINE = 2**28
 
-Meddle = Callable[[float, Sequence[int]], Coroutine[Any, Any, None]]
-"""Given the moment of the beginning and the process ids of the workers."""
+Meddle = Callable[[float, Sequence[Process]], Coroutine[Any, Any, None]]
+"""Given the moment of the beginning and the workers."""
 
 
 class CrewError(Exception):
@@ -33,6 +33,8 @@ class Seen:
     rate: float
     seconds: float
     answers: tuple[int, int, int, int]
+    failures: dict[str, int]
+    unavailable: dict[str, int]
     ends: list[tuple[int, float, float]]
     last_grant: float
     unknown_after_grant: int
@@ -85,7 +87,7 @@ async def run(
             everyone.append(writer)
         begin = time.monotonic() + LEAD_SECONDS
         await _tell(everyone, "begin", begin)
-        beside = asyncio.create_task(meddle(begin, [one.pid for one in crew])) if meddle is not None else None
+        beside = asyncio.create_task(meddle(begin, crew)) if meddle is not None else None
         lines = await asyncio.gather(*(_hear(one) for one in everyone))
         if beside is not None:
             await beside

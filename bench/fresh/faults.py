@@ -3,12 +3,12 @@
 import asyncio
 import contextlib
 import importlib
-import os
 import random
 import signal
 import sqlite3
 import time
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from asyncio.subprocess import Process
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from typing import Any
 
 from sqlalchemy import make_url
@@ -17,7 +17,7 @@ from bench.fresh.proxy import Proxy
 from bench.fresh.writer import NAME
 
 EVERY_SECONDS = 1.0
-Fault = Callable[[int], Awaitable[None]]
+Fault = Callable[[int], Coroutine[Any, Any, None]]
 """Given the number of the worker that it strikes."""
 
 
@@ -39,25 +39,27 @@ class Faults:
         self._lease_seconds = lease_seconds
         self._seconds = seconds
 
-    async def meddle(self, begin: float, workers: Sequence[int]) -> None:
+    async def meddle(self, begin: float, workers: Sequence[Process]) -> None:
         """For `crew.run`."""
         lot = random.Random(1)
         kinds = dict(self._kinds(workers))
         names: list[str] = []
         at = begin
-        while (at := at + EVERY_SECONDS) < begin + self._seconds:
-            await asyncio.sleep(max(0.0, at - time.monotonic()))
-            if not names:  # each comes before any comes again
-                names = lot.sample(sorted(kinds), len(kinds))
-            name = names.pop()
-            await kinds[name](lot.randrange(len(workers)))
-            self.struck.append(name)
+        async with asyncio.TaskGroup() as group:
+            while (at := at + EVERY_SECONDS) < begin + self._seconds:
+                await asyncio.sleep(max(0.0, at - time.monotonic()))
+                if not names:  # each comes before any comes again
+                    names = lot.sample(sorted(kinds), len(kinds))
+                name = names.pop()
+                group.create_task(kinds[name](lot.randrange(len(workers))))
+                self.struck.append(name)
 
-    def _kinds(self, workers: Sequence[int]) -> Iterator[tuple[str, Fault]]:
+    def _kinds(self, workers: Sequence[Process]) -> Iterator[tuple[str, Fault]]:
         async def freeze(worker: int) -> None:
-            os.kill(workers[worker], signal.SIGSTOP)
-            await asyncio.sleep(self._lease_seconds + 0.2)
-            os.kill(workers[worker], signal.SIGCONT)
+            with contextlib.suppress(ProcessLookupError):  # it may have ended, late in the run
+                workers[worker].send_signal(signal.SIGSTOP)
+                await asyncio.sleep(self._lease_seconds + 0.2)
+                workers[worker].send_signal(signal.SIGCONT)
 
         yield "a worker frozen for longer than its lease", freeze
         if self._proxies:

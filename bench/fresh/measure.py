@@ -61,7 +61,7 @@ async def consistency(url: str, sizes: Sizes, drawn: Drawn) -> list[Figure]:  # 
 async def catch_planted(bench: Bench) -> int:
     """Wrong grants of a worker that applies one change late; there ought to be some."""
     rate = bench.sizes.decisions_per_second
-    _, verdict, _ = await bench.consistency(2, round(rate * 2 * 6), rate, late_seconds=3.0)
+    _, verdict, _ = await bench.consistency(2, round(rate * 2 * 4.5), rate, late_seconds=3.0)
     return verdict.wrong_grants
 
 

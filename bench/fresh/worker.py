@@ -1,6 +1,7 @@
 """One worker: a manager in a process of its own, asked for decisions all the time. Started by `bench.fresh.crew`."""
 
 import asyncio
+import contextlib
 import json
 import logging
 import os
@@ -9,13 +10,16 @@ import sys
 import time
 from array import array
 from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Engine, event
 
 from asyncauth import AuthManager
+from asyncauth.db.feed import Record
 from asyncauth.errors import UnauthenticatedError, UnavailableError
 from bench.fresh.lines import follow_orders, say
 from bench.fresh.plan import ACTION, Plan, WorkerOrder
@@ -26,6 +30,7 @@ REFUSED, GRANTED, UNKNOWN, FAILED = range(4)
 CAPACITY_SECONDS = 0.5
 AHEAD_SECONDS = 0.005
 MAX_WAITING = 500
+LATE_CHANGE = 10
 LOAD = "load"
 """Where statements of tasks without a name of their own are counted: async-lru's, which load."""
 REQUEST = "request"
@@ -38,6 +43,10 @@ class Recorder:
 
     def __init__(self, *, everything: bool) -> None:
         self.answers = Counter[int]()
+        self.failures = Counter[str]()
+        """What the answers FAILED were."""
+        self.unavailable = Counter[str]()
+        """Why answers were UNKNOWN."""
         self.ends: list[tuple[int, float, float]] = []
         """Subject, end of the last grant, start of the first refusal after it."""
         self.last_grant = 0.0
@@ -46,6 +55,16 @@ class Recorder:
         self._everything = everything
         self.times = array("d")
         self.what = array("i")
+
+    def failed(self, error: Exception) -> int:
+        """Remember what must not happen."""
+        self.failures[f"{type(error).__name__}: {error}"] += 1
+        return FAILED
+
+    def unknown(self, error: UnavailableError) -> int:
+        """Remember why it could not be known."""
+        self.unavailable[str(error)] += 1
+        return UNKNOWN
 
     def note(self, subject: int, answer: int, start: float, end: float) -> None:
         """Remember one answer."""
@@ -111,7 +130,7 @@ class Load:
     async def warm(self) -> None:
         """Bring everybody into memory."""
         for token in self._tokens:
-            await self._auth.get_user_from_token(token)
+            await patiently(partial(self._auth.get_user_from_token, token))
 
     async def run(self, until: float, rate: float) -> int:
         """Ask `rate` times a second; returns how often."""
@@ -134,10 +153,10 @@ class Load:
         token = self._tokens[subject - 1]
         try:
             user = self._auth.find_user_from_token(token)
-        except UnavailableError:
-            answer = UNKNOWN
-        except Exception:  # noqa: BLE001 - counted, and must be none
-            answer = FAILED
+        except UnavailableError as error:
+            answer = self._recorder.unknown(error)
+        except Exception as error:  # noqa: BLE001 - counted, and must be none
+            answer = self._recorder.failed(error)
         else:
             if user is None:
                 self._ask_cold(subject, token, now)
@@ -167,28 +186,39 @@ class Load:
             user = await self._auth.get_user_from_token(token)
         except UnauthenticatedError:
             answer = REFUSED
-        except UnavailableError:
-            answer = UNKNOWN
-        except Exception:  # noqa: BLE001 - counted, and must be none
-            answer = FAILED
+        except UnavailableError as error:
+            answer = self._recorder.unknown(error)
+        except Exception as error:  # noqa: BLE001 - counted, and must be none
+            answer = self._recorder.failed(error)
         else:
             answer = GRANTED if self._auth.decide(user, ACTION, f"bench:resource_{subject}") else REFUSED
         self._recorder.note(subject, answer, start, time.monotonic())
 
 
-def plant(auth: AuthManager, late_seconds: float) -> None:
-    """A bug: the tenth change that the follower brings is applied late."""
-    users = auth._running.users  # type: ignore[union-attr]
-    learn, seen = users.learn, 0
+async def patiently(call: Callable[[], Awaitable[object]]) -> None:
+    """Try until it can be done: before the beginning, a busy machine may take its time."""
+    while True:
+        with contextlib.suppress(UnavailableError):
+            await call()
+            return
 
-    def learn_late(records: Any) -> None:
+
+def plant(auth: AuthManager, late_seconds: float) -> None:
+    """A bug: one change is applied late, whoever brings it."""
+    users = auth._running.users  # type: ignore[union-attr]
+    learn, seen, hidden = users.learn, 0, set[int]()
+
+    def learn_late(records: Iterable[Record]) -> None:
         nonlocal seen
-        records = list(records)
-        seen += len(records)
-        if 10 <= seen < 10 + len(records):
-            asyncio.get_running_loop().call_later(late_seconds, learn, records)
-        else:
-            learn(records)
+        for record in records:
+            seen += 1
+            if seen == LATE_CHANGE:
+                hidden.add(record.id)
+                loop = asyncio.get_running_loop()
+                loop.call_later(late_seconds, hidden.clear)
+                loop.call_later(late_seconds, learn, [record])
+            if record.id not in hidden:
+                learn([record])
 
     users.learn = learn_late  # type: ignore[method-assign]
 
@@ -199,7 +229,9 @@ async def work(order: WorkerOrder) -> None:
     datagrams, statements = Datagrams(), Statements()
     loop = asyncio.get_running_loop()
     transport, _ = await loop.create_datagram_endpoint(lambda: datagrams, local_addr=("127.0.0.1", 0))
-    async with AuthManager(given) as auth:
+    auth = AuthManager(given)
+    await patiently(auth.start)
+    async with auth:
         capacity = 0.0
         recorder = Recorder(everything=order.log is not None)
         async for command, value in follow_orders(transport.get_extra_info("sockname")[1]):
@@ -212,8 +244,8 @@ async def work(order: WorkerOrder) -> None:
                     plant(auth, order.late_seconds)
                 rate = order.decisions_per_second or (1e9 if order.saturated else capacity / 2)
                 _this_task().set_name(f"{REQUEST}s")
-                statements.by_task.clear()
                 await asyncio.sleep(max(0.0, value - 0.1 - time.monotonic()))
+                statements.by_task.clear()
                 began = time.monotonic()
                 asked = await load.run(value + order.plan.seconds, rate)
                 break
@@ -229,6 +261,8 @@ async def work(order: WorkerOrder) -> None:
                 "rate": asked / seconds,
                 "seconds": seconds,
                 "answers": [recorder.answers[answer] for answer in range(4)],
+                "failures": dict(recorder.failures),
+                "unavailable": dict(recorder.unavailable),
                 "ends": recorder.ends,
                 "last_grant": recorder.last_grant,
                 "unknown_after_grant": recorder.unknown_after_grant,
