@@ -19,6 +19,11 @@ branch_labels = None
 depends_on = None
 
 EXACT = sa.String(255).with_variant(VARBINARY(255), "mysql", "mariadb")
+STAMPED = (
+    *("*", "ab_user", "ab_user_role", "ab_group", "ab_user_group", "ab_group_role"),
+    *("ab_permission", "ab_view_menu", "ab_permission_view", "ab_role", "ab_permission_view_role"),
+)
+"""The rows of the table that version 0001 works with."""
 _ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 _NOW = {
     "postgresql": "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint",
@@ -64,7 +69,7 @@ def downgrade() -> None:
         sa.Column("name", sa.String(64), primary_key=True),
         sa.Column("position", sa.BigInteger, nullable=False),
     )
-    op.bulk_insert(stamps, [{"name": "*", "position": 0}])
+    op.bulk_insert(stamps, [{"name": name, "position": 0} for name in STAMPED])
 
 
 def _has_sequences(bind: sa.Connection) -> bool:

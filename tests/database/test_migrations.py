@@ -158,6 +158,21 @@ async def test_the_statements_for_running_by_hand_make_the_same(
     assert await wrong(empty_database) == []
 
 
+async def test_downgrade_takes_the_triggers_away_first(database: Database, empty_database: Database) -> None:
+    """By one version: nothing of the change log is left, whoever writes goes on, and the way up is open."""
+    await upgrade(empty_database.url)
+    command = [sys.executable, "-m", "alembic", "downgrade", "0001"]
+    environment = {**os.environ, "ASYNCAUTH_DATABASE_URL": empty_database.url}
+    await anyio.run_process(command, cwd=ROOT, env=environment)
+    tables, rows = await described(empty_database)
+    ours = {name for name in tables if name.startswith("asyncauth_")}
+    assert ours == {"asyncauth_stamp", "asyncauth_revoked_token", "asyncauth_alembic_version"}
+    assert len(rows["asyncauth_stamp"]) == 11  # which version 0001 asks for
+    await anyio.to_thread.run_sync(execute, empty_database, "DELETE FROM ab_user", "DELETE FROM ab_user_role")
+    assert await upgrade(empty_database.url) is True
+    assert (await described(empty_database))[0] == (await described(database))[0]
+
+
 async def test_downgrade_removes_our_tables_only(empty_database: Database) -> None:
     await anyio.to_thread.run_sync(make_fab, empty_database)
     before = await described(empty_database)

@@ -54,10 +54,10 @@ async def row_of(engine: AsyncEngine, user_id: int) -> "Row[Any]":
         return (await connection.execute(select(users).where(users.c.id == user_id))).one()
 
 
-async def last_change(engine: AsyncEngine) -> int | None:
+async def last_change(engine: AsyncEngine) -> int:
     """The id of the last record in the change log."""
     async with engine.connect() as connection:
-        return await connection.scalar(select(func.max(changes.c.id)))
+        return await connection.scalar(select(func.max(changes.c.id))) or 0
 
 
 @contextlib.contextmanager

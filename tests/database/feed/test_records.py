@@ -114,7 +114,7 @@ async def test_each_change_is_noted_and_nothing_else(engine: AsyncEngine) -> Non
 
 
 async def test_cascades_are_noted(engine: AsyncEngine) -> None:
-    """What goes with a role, a user, a group, a permission: MariaDB fires the parent's trigger only, which is enough."""
+    """What goes with a role, a user, a group, a permission: MariaDB fires the parent's trigger only: enough."""
     await add_people(engine)
     async with engine.connect() as connection:
         for statement, expected in {
@@ -191,7 +191,9 @@ async def test_revocations_are_noted(database: Database, engine: AsyncEngine) ->
         await connection.exec_driver_sql(ours)
         await connection.exec_driver_sql(f"INSERT INTO revoked_token (jti, exp) VALUES ('two', '{NINE[dialect]}')")
         columns = (changes.c.kind, changes.c.item, changes.c.iss, changes.c.jti, changes.c.exp)
-        rows = (await connection.execute(select(*columns).order_by(changes.c.id))).all()
+        rows = (
+            await connection.execute(select(*columns).where(changes.c.kind == "token").order_by(changes.c.id))
+        ).all()
         await connection.commit()
         await connection.invalidate()  # with its time zone
     assert [tuple(row) for row in rows] == [
