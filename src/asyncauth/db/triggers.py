@@ -37,6 +37,7 @@ CHANNEL = "asyncauth"
 PREFIX = "asyncauth_"
 MANY = 100
 """A statement on PostgreSQL that changes more users or roles than this writes one record that means all of them."""
+LOCK_SECONDS = 3
 _INSERT, _UPDATE, _DELETE, _TRUNCATE = "insert", "update", "delete", "truncate"
 
 
@@ -98,11 +99,21 @@ def try_to_create_triggers(connection: Connection) -> bool:
     try:
         # On MariaDB and MySQL DDL commits, and with it goes a savepoint.
         with nullcontext() if connection.dialect.name in {"mysql", "mariadb"} else connection.begin_nested():
+            limit_waiting(connection)
             create_triggers(connection)
     except DBAPIError as error:
         log.warning("triggers could not be made (%s): changes by other programs are seen late", error.orig)
         return False
     return True
+
+
+def limit_waiting(connection: Connection) -> None:
+    """Wait no longer than `LOCK_SECONDS` for transactions that have looked at a table: behind who waits to put a
+    trigger on it, everybody else waits too. MariaDB would do so for a day."""
+    if connection.dialect.name == "postgresql":
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+    elif connection.dialect.name != "sqlite":
+        connection.exec_driver_sql(f"SET lock_wait_timeout = {LOCK_SECONDS}")
 
 
 def note_everything(connection: Connection) -> None:
