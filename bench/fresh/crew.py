@@ -38,7 +38,6 @@ class Seen:
     ends: list[tuple[int, float, float]]
     last_grant: float
     unknown_after_grant: int
-    shed: int
     statements: dict[str, int]
     datagrams: list[float]
     status: dict[str, Any]

@@ -29,7 +29,6 @@ REFUSED, GRANTED, UNKNOWN, FAILED = range(4)
 """Answers: no (or nobody), yes, cannot know just now, and what must not happen."""
 CAPACITY_SECONDS = 0.5
 AHEAD_SECONDS = 0.005
-MAX_WAITING = 500
 LATE_CHANGE = 10
 LOAD = "load"
 """Where statements of tasks without a name of their own are counted: async-lru's, which load."""
@@ -124,8 +123,8 @@ class Load:
         self._number = 0
         self._recent = max(1, round(plan.watched_seconds / plan.interval_seconds))
         self._tokens = [auth.issue_token(subject) for subject in range(1, plan.subjects + 1)]
-        self._waiting = set[asyncio.Task[None]]()
-        self.shed = 0
+        self._waiting: dict[int, asyncio.Task[None]] = {}
+        """By subject: a client that waits for its answer does not ask again."""
 
     async def warm(self) -> None:
         """Bring everybody into memory."""
@@ -144,12 +143,14 @@ class Load:
                 asked += 1
                 await asyncio.sleep(0)  # as a server does between two requests: let the loop look at its sockets
         if self._waiting:
-            await asyncio.wait(self._waiting)
+            await asyncio.wait(self._waiting.values())
         return asked
 
     def ask(self, now: float) -> None:
         """One request."""
         subject = self._choose(now)
+        if subject in self._waiting:
+            return
         token = self._tokens[subject - 1]
         try:
             user = self._auth.find_user_from_token(token)
@@ -174,12 +175,9 @@ class Load:
         return self._plan.subject(max(0, min(latest, self._plan.changes - 1) - turn % self._recent))
 
     def _ask_cold(self, subject: int, token: str, start: float) -> None:
-        if len(self._waiting) >= MAX_WAITING:
-            self.shed += 1
-            return
         task = asyncio.create_task(self._load(subject, token, start), name=f"{REQUEST}, not from memory")
-        self._waiting.add(task)
-        task.add_done_callback(self._waiting.discard)
+        self._waiting[subject] = task
+        task.add_done_callback(lambda _: self._waiting.pop(subject))
 
     async def _load(self, subject: int, token: str, start: float) -> None:
         try:
@@ -266,7 +264,6 @@ async def work(order: WorkerOrder) -> None:
                 "ends": recorder.ends,
                 "last_grant": recorder.last_grant,
                 "unknown_after_grant": recorder.unknown_after_grant,
-                "shed": load.shed,
                 "statements": dict(statements.by_task),
                 "datagrams": datagrams.seconds,
                 "status": status,
