@@ -93,7 +93,7 @@ def security_manager() -> Any:
 
 def read_users() -> list[dict[str, Any]]:
     """All users as FAB's decisions see them."""
-    return [
+    users = [
         {
             "id": user.id,
             "username": user.username,
@@ -106,6 +106,8 @@ def read_users() -> list[dict[str, Any]]:
         }
         for user in sorted(security_manager().get_all_users(), key=lambda user: user.id)
     ]
+    security_manager()  # end the transaction: MariaDB gives no table a trigger that somebody has looked at
+    return users
 
 
 def add_user(username: str, password: str, role: str) -> None:
@@ -118,6 +120,28 @@ def add_permission(role: str, action: str, resource: str) -> None:
     """Insert a role, a permission, and what it is made of: an id from each of their sequences."""
     manager = security_manager()
     manager.add_permission_to_role(manager.add_role(role), manager.create_permission(action, resource))
+
+
+def patch(name: str, **arguments: Any) -> None:
+    """Do what a PATCH of FAB's REST API does: to a `role` or a `user`."""
+    from airflow.providers.fab.auth_manager.api_fastapi.datamodels.roles import RoleBody
+    from airflow.providers.fab.auth_manager.api_fastapi.datamodels.users import UserPatchBody
+    from airflow.providers.fab.auth_manager.api_fastapi.services.roles import FABAuthManagerRoles
+    from airflow.providers.fab.auth_manager.api_fastapi.services.users import FABAuthManagerUsers
+
+    security_manager()
+    if "role" in arguments:
+        FABAuthManagerRoles.patch_role(name=name, body=RoleBody.model_validate(arguments["role"]))
+    else:
+        FABAuthManagerUsers.update_user(username=name, body=UserPatchBody.model_validate(arguments["user"]))
+
+
+def set_active(username: str, active: bool) -> None:
+    """What the box on FAB's page of a user does."""
+    manager = security_manager()
+    row = manager.find_user(username=username)
+    row.active = active
+    manager.update_user(row)
 
 
 def check_login(username: str, password: str) -> bool:
@@ -191,7 +215,7 @@ def read_revocations() -> list[tuple[str, int]]:
 COMMANDS: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
-        *(set_up, migrate, migrate_by_files, read_users, add_user, add_permission, check_login),
+        *(cli, set_up, migrate, migrate_by_files, read_users, add_user, add_permission, patch, set_active, check_login),
         *(sign, validate, read_kid, find_username, revoke, read_revocations),
     )
 }
