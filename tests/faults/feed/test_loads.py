@@ -20,6 +20,10 @@ from tests.faults.feed.world import OWN, World, allows, may
 from tests.managers import poll, quiet, running
 from tests.waiting import settle, until
 
+pytestmark = pytest.mark.parametrize(
+    "backend", ["sqlite+aiosqlite", "postgresql+asyncpg", "mysql+aiomysql"], indirect=True
+)
+
 
 async def change(engine: AsyncEngine, work: Callable[[AsyncConnection], Awaitable[object]]) -> None:
     """Do `work` in a transaction of another program."""
@@ -194,7 +198,7 @@ class Readers:
 async def test_readers_and_a_writer_at_once(settings: Settings, engine: AsyncEngine, world: World, full: bool) -> None:
     """One program swaps without a pause while others read. There is room for one user, so that the other one is always
     loaded, with roles that are in memory."""
-    swaps = 1000 if full else 40
+    swaps = 1000 if full else 30
     crowded = quiet(settings, user_cache_size=1, database_timeout_seconds=10, max_concurrent_loads=8)
     async with AuthManager(crowded) as auth:
         pair = [world.holder, world.other]
