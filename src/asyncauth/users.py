@@ -135,7 +135,8 @@ class Users:
                 user = self.find(user_id, self._clock.elapsed())
                 return user if user is not None else await self._load_now(user_id)
         except TimeoutError:
-            raise DatabaseUnavailableError("the database gave no answer in time, or too many loads wait for it") from None
+            message = "the database gave no answer in time, or too many loads wait for it"
+            raise DatabaseUnavailableError(message) from None
 
     async def _load_now(self, user_id: int) -> User:
         for _ in range(_ATTEMPTS):

@@ -75,7 +75,7 @@ def test_a_missed_goal_is_an_exit_code_if_asked_for(monkeypatch: pytest.MonkeyPa
     async def measure(_url: str, _sizes: Sizes) -> list[Figure]:
         return figures
 
-    monkeypatch.setitem(bench.HAZARDS, "cold", measure)
+    monkeypatch.setitem(bench.COSTS, "cold", measure)
     path = tmp_path / "figures.json"
     command = ["cold", "--loop", "asyncio", "--json", str(path)]
     assert bench.main([*command, "--check"]) == 0
