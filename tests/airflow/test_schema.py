@@ -9,7 +9,6 @@ from tests.airflow.describe import Description, describe, read_rows
 from tests.databases import Database
 
 
-
 def without_ours(described: Description) -> Description:
     return {name: lines for name, lines in described.items() if not name.startswith("asyncauth_")}
 
