@@ -13,8 +13,8 @@ import anyio
 from bench import cold, decide, memory, stampede, warm
 from bench.data import ForeignRowsError
 from bench.figures import Figure, Section, table, write_json
-from bench.fresh.draw import draw
-from bench.fresh.measure import Drawn, consistency, fresh
+from bench.fresh.draw import Drawn, draw
+from bench.fresh.measure import consistency, fresh
 from bench.machine import describe
 from bench.places import BACKENDS, Place, given, throw_away
 from bench.sizes import FULL, QUICK, Sizes

@@ -1,31 +1,33 @@
-"""The latencies as a histogram."""
+"""The latencies as histograms."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 
 FLOOR_MS = 0.05
+STEP = 10 ** (1 / 12)
+Drawn = dict[str, tuple[list[float], list[float]]]
+"""What a run was → its latencies and those of its datagrams, in seconds."""
 
 
-def draw(path: Path, latencies: Mapping[str, Sequence[float]]) -> None:
-    """Write an SVG: for each name, how often which latency (in seconds) came; below 0.05 ms counts as 0.05 ms."""
+def draw(path: Path, drawn: Mapping[str, tuple[list[float], list[float]]]) -> None:
+    """Write an SVG: how often which latency came; below 0.05 ms counts as 0.05 ms."""
     import matplotlib as mpl
 
     mpl.use("svg")
+    mpl.rcParams |= {"svg.hashsalt": "asyncauth", "svg.fonttype": "none"}  # the same figures make the same, small file
     from matplotlib import pyplot
 
-    mpl.rcParams["svg.hashsalt"] = "asyncauth"  # the same figures make the same file
-    figure, axes = pyplot.subplots(len(latencies), 1, sharex=True, figsize=(8, 1 + 1.4 * len(latencies)), squeeze=False)
-    top = max(max(values, default=0.001) for values in latencies.values())
+    figure, axes = pyplot.subplots(len(drawn), 1, sharex=True, figsize=(8, 1 + 1.3 * len(drawn)), squeeze=False)
     edges = [FLOOR_MS]
-    while edges[-1] < top * 1e3:
-        edges.append(edges[-1] * 10 ** (1 / 12))
-    edges.append(edges[-1] * 10 ** (1 / 12))
-    for (name, values), axis in zip(latencies.items(), axes[:, 0], strict=True):
-        axis.hist([max(FLOOR_MS, value * 1e3) for value in values], bins=edges, color="#33658a")
+    while edges[-1] < max(max([*late, *datagrams], default=0.001) for late, datagrams in drawn.values()) * 1e3:
+        edges.append(edges[-1] * STEP)
+    edges.append(edges[-1] * STEP)
+    for (name, (late, datagrams)), axis in zip(drawn.items(), axes[:, 0], strict=True):
+        for values, look in ((late, {"color": "#33658a"}), (datagrams, {"color": "#f26419", "histtype": "step"})):
+            axis.hist([max(FLOOR_MS, value * 1e3) for value in values], bins=edges, **look)
         axis.set_xscale("log")
-        axis.set_title(f"{name} ({len(values):,})", fontsize=9, loc="left")
-        axis.set_yscale("log")
-    axes[-1, 0].set_xlabel("milliseconds from the commit having returned to the last grant")
+        axis.set_title(name, fontsize=9, loc="left")
+    axes[-1, 0].set_xlabel("ms from the commit having returned to the last grant; outlined: to a datagram's arrival")
     figure.tight_layout()
     figure.savefig(path, metadata={"Date": None})
     pyplot.close(figure)

@@ -10,6 +10,7 @@ import uvloop
 from sqlalchemy import make_url
 
 from bench.figures import Figure
+from bench.fresh.draw import Drawn
 from bench.fresh.history import latencies
 from bench.fresh.redis_server import redis_server
 from bench.fresh.scenarios import (
@@ -23,9 +24,6 @@ from bench.fresh.scenarios import (
     two_cores,
 )
 from bench.sizes import Sizes
-
-Drawn = dict[str, list[float]]
-"""What a run was → its latencies in seconds."""
 
 PUSH_GOALS = {0.5: 2.0, 0.99: 25.0, 0.999: 25.0}
 SATURATED_GOALS = {0.5: 20.0, 0.99: 20.0, 0.999: 50.0}
@@ -84,8 +82,8 @@ async def _follow(bench: Bench, drawn: Drawn) -> AsyncIterator[Figure]:
             )
         for what, goals, how in runs:
             done = await bench.follow(**how)
-            drawn[f"{dialect}: {what}"] = latencies(done)[0]
-            drawn[f"{dialect}: {what}: a datagram"] = [one for worker in done.workers for one in worker.datagrams]
+            name = f"{make_url(bench.url).get_driver_name()}: {what}"
+            drawn[name] = latencies(done)[0], [one for worker in done.workers for one in worker.datagrams]
             above = goals in (POLL_GOALS, REDIS_GOALS)
             for figure in follow_figures(what, done, goals, above_baseline=above):
                 yield figure

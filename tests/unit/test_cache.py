@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine
+from weakref import WeakSet
 
 import pytest
 from hypothesis import given, settings
@@ -85,6 +86,31 @@ def test_clearing() -> None:
     assert cache.get(1, 0) is None
     cache.put(1, entry("b", sequence=2))
     assert cache.peek(1, 0) == entry("b", sequence=2)
+
+
+class Thing:
+    """Something of which one can tell whether it is still in memory."""
+
+
+def test_what_was_cleared_is_freed_bit_by_bit() -> None:
+    """At once it would hold the event loop; later puts free some of it each, until all is gone."""
+    cache: Cache[Thing] = Cache(1000)
+    things: WeakSet[Thing] = WeakSet()
+    for _ in range(2):
+        for key in range(100):
+            thing = Thing()
+            things.add(thing)
+            cache.put(key, Entry(thing, 1, 100))
+        del thing
+        cache.clear()
+        assert len(things) == 100
+    freed = []
+    for key in range(100):
+        before = len(things)
+        cache.put(key, Entry(Thing(), 2, 100))
+        freed.append(before - len(things))
+    assert max(freed) <= 10
+    assert sum(freed) == 100
 
 
 @settings(derandomize=True, database=None, deadline=None)

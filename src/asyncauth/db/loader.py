@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
+from operator import is_
 from typing import Any
 
 from sqlalchemy import Select, bindparam, select
@@ -18,7 +19,7 @@ from asyncauth.db.tables import UserRow
 from asyncauth.errors import UserInactiveError, UserNotFoundError
 from asyncauth.model import Role, User
 
-_MAX_ROLE_TUPLES = 10_000
+_MAX_ROLE_TUPLES = 50_000
 _LAST_ID = 2**31 - 1
 
 
@@ -105,10 +106,15 @@ class Loader:
         )
 
     def share(self, roles: tuple[Role, ...]) -> tuple[Role, ...]:
-        """One tuple for all users who hold the same roles. The tuple keeps the objects alive whose ids are its key."""
+        """One tuple for all users who hold the same roles: memory, and work for the garbage collector."""
+        role_ids = tuple(role.id for role in roles)
+        known = self._role_tuples.get(role_ids)
+        if known is not None and all(map(is_, known, roles)):
+            return known
         if len(self._role_tuples) >= _MAX_ROLE_TUPLES:
             self._role_tuples = {}
-        return self._role_tuples.setdefault(tuple(map(id, roles)), roles)
+        self._role_tuples[role_ids] = roles
+        return roles
 
 
 @cache  # making a statement costs as much as running it
