@@ -38,6 +38,7 @@ PREFIX = "asyncauth_"
 MANY = 100
 """A statement on PostgreSQL that changes more users or roles than this writes one record that means all of them."""
 LOCK_SECONDS = 3
+_ATTEMPTS, _WAIT_SECONDS = 60, 0.5
 _INSERT, _UPDATE, _DELETE, _TRUNCATE = "insert", "update", "delete", "truncate"
 
 
@@ -95,25 +96,47 @@ def create_triggers(connection: Connection, *, offline: bool = False) -> None:
 
 
 def try_to_create_triggers(connection: Connection) -> bool:
-    """As `create_triggers`, but whether it could: an account that may not gets a warning."""
-    try:
-        # On MariaDB and MySQL DDL commits, and with it goes a savepoint.
-        with nullcontext() if connection.dialect.name in {"mysql", "mariadb"} else connection.begin_nested():
-            limit_waiting(connection)
-            create_triggers(connection)
-    except DBAPIError as error:
-        log.warning("triggers could not be made (%s): changes by other programs are seen late", error.orig)
-        return False
-    return True
+    """As `create_triggers`, but whether it could: who may not, or finds a table in use for too long, gets a warning.
+
+    Making a trigger needs its table for itself for a moment, and whoever comes while it waits for that has to wait as
+    well: so it waits for `_WAIT_SECONDS` only, lets the others pass, and tries again.
+    """
+    mysql = connection.dialect.name in {"mysql", "mariadb"}
+    for attempt in range(_ATTEMPTS):
+        try:
+            # On MariaDB and MySQL DDL commits, and with it goes a savepoint.
+            with nullcontext() if mysql else connection.begin_nested():
+                _wait_shortly(connection)
+                create_triggers(connection)
+        except DBAPIError as error:
+            if not _is_in_use(error) or attempt == _ATTEMPTS - 1:
+                log.warning("triggers could not be made (%s): changes by other programs are seen late", error.orig)
+                _wait_shortly(connection, no=True)
+                return False
+            pause = {"postgresql": "SELECT pg_sleep({})", "sqlite": "SELECT {}"}.get(
+                connection.dialect.name, "DO SLEEP({})"
+            )
+            connection.exec_driver_sql(pause.format(_WAIT_SECONDS))
+        else:
+            _wait_shortly(connection, no=True)
+            return True
+    return False
 
 
-def limit_waiting(connection: Connection) -> None:
-    """Wait no longer than `LOCK_SECONDS` for transactions that have looked at a table: behind who waits to put a
-    trigger on it, everybody else waits too. MariaDB would do so for a day."""
+def _wait_shortly(connection: Connection, *, no: bool = False) -> None:
+    """Give up soon when a table is in use, before PostgreSQL ends somebody's transaction for a deadlock (1 s); `no`:
+    wait as usual again."""
     if connection.dialect.name == "postgresql":
-        connection.exec_driver_sql(f"SET LOCAL lock_timeout = '{LOCK_SECONDS}s'")
+        limit = "DEFAULT" if no else f"'{_WAIT_SECONDS}s'"
+        connection.exec_driver_sql(f"SET LOCAL lock_timeout TO {limit}")
     elif connection.dialect.name != "sqlite":
-        connection.exec_driver_sql(f"SET lock_wait_timeout = {LOCK_SECONDS}")
+        connection.exec_driver_sql(f"SET SESSION lock_wait_timeout = {'DEFAULT' if no else 1}")
+
+
+def _is_in_use(error: DBAPIError) -> bool:
+    orig: Any = error.orig
+    said = {getattr(orig, "sqlstate", None), getattr(orig, "pgcode", None), *orig.args[:1]}
+    return not said.isdisjoint({"55P03", "40P01", 1205, 1213})
 
 
 def note_everything(connection: Connection) -> None:

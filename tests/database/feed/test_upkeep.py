@@ -1,5 +1,6 @@
 """Triggers that are dropped, disabled or never made: it is noticed, said, lived with, and mended by an upgrade."""
 
+import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
 from urllib.parse import quote
@@ -13,7 +14,7 @@ from asyncauth import AuthManager, Settings
 from asyncauth.db.migrate import upgrade
 from asyncauth.errors import RevokedTokenError
 from tests.clients import ClientError, run_sql
-from tests.database.feed.people import ADA, add_people
+from tests.database.feed.people import ADA, BOB, add_people
 from tests.database.foreign import make_fab
 from tests.database.look import execute, wrong
 from tests.databases import Database, Databases
@@ -235,3 +236,22 @@ async def test_a_definer_that_is_gone(databases: Databases, empty_database: Data
     assert await upgrade(empty_database.url) is True
     assert await wrong(empty_database) == []
     await anyio.to_thread.run_sync(run_sql, empty_database, "DELETE FROM ab_user_role")
+
+
+@pytest.mark.parametrize("backend", ["postgresql+asyncpg", "postgresql+psycopg", "mysql+aiomysql"], indirect=True)
+async def test_nobody_waits_long_for_an_upgrade(auth: AuthManager, database: Database, engine: AsyncEngine) -> None:
+    """Somebody's transaction stays open on a watched table: others go on writing to it while the upgrade tries again
+    and again, and it succeeds once that transaction has ended."""
+    ending = " ON ab_user" if database.host.dialect == "postgresql" else ""
+    await anyio.to_thread.run_sync(execute, database, f"DROP TRIGGER asyncauth_ab_user_update{ending}")
+    async with engine.connect() as holder:
+        await holder.exec_driver_sql(f"UPDATE ab_user SET first_name = 'Held' WHERE id = {ADA}")
+        upgrading = asyncio.create_task(upgrade(database.url))
+        await asyncio.sleep(0.5)
+        for number in range(3):
+            async with asyncio.timeout(5), engine.begin() as connection:
+                await connection.exec_driver_sql(f"UPDATE ab_user SET first_name = '{number}' WHERE id = {BOB}")
+        assert not upgrading.done()
+        await holder.rollback()
+    assert await upgrading is True
+    assert await wrong(database) == []
