@@ -55,7 +55,7 @@ async def test_a_writer_is_killed(
     """At any moment: every change is whole or not there, and the others know which."""
     numbers = f"{world.roles[0]} {world.roles[1]} {world.permission} {world.holder} {world.other}"
     states = set()
-    for _ in range(30 if full else 2):
+    for _ in range(30 if full else 1):
         world.check(await auth.get_user(world.holder))
         async with Worker(settings) as writer:
             await writer.say(f"write {numbers}")
