@@ -1,7 +1,8 @@
 """Users in memory: put together from parts that are true at one common position, and dropped when a part changes."""
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 
 from asyncauth.cache import Cache, Entry, Flights
@@ -33,6 +34,8 @@ class Users:
         self._changes = Changelog()
         self._coarse = coarse
         self._roles_changed = 0
+        self._steps = 0
+        """Grows before and after what is known changes: odd meanwhile."""
         self.hits = 0
         """Users answered from memory."""
         self.loads = 0
@@ -64,9 +67,12 @@ class Users:
 
     def peek(self, user_id: int, elapsed: float) -> User | None:
         """The user if in memory. For any thread."""
+        steps = self._steps
         entry = self._users.peek(user_id, elapsed)
         if entry is not None and entry.sequence < self._roles_changed:
             entry = self._renew(entry, elapsed)
+            if steps % 2 or steps != self._steps:  # user and roles may be of two states
+                return None
         return None if entry is None else entry.value
 
     async def get(self, user_id: int) -> User:
@@ -81,10 +87,11 @@ class Users:
 
     def learn(self, records: Iterable[Record]) -> None:
         """Drop from memory what these records say has changed. Known ones do nothing."""
-        for record in records:
-            known = replace(record, kind="everything") if self._coarse else record
-            if self._changes.add(known):
-                self._drop(known)
+        with self._step():
+            for record in records:
+                known = replace(record, kind="everything") if self._coarse else record
+                if self._changes.add(known):
+                    self._drop(known)
 
     def limit_age(self, max_entry_age_seconds: float) -> None:
         """How long what is loaded from now on may live."""
@@ -92,9 +99,18 @@ class Users:
 
     def restart(self, position: Position) -> None:
         """Drop everything: what is known of the changes has a hole. Loads under way are done again."""
-        self._changes.restart()
-        self._drop_all()
-        self.position = position
+        with self._step():
+            self._changes.restart()
+            self._drop_all()
+            self.position = position
+
+    @contextmanager
+    def _step(self) -> Iterator[None]:
+        self._steps += 1
+        try:
+            yield
+        finally:
+            self._steps += 1
 
     def _drop(self, record: Record) -> None:
         match record.kind, record.item:

@@ -2,6 +2,7 @@
 together from two states."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
@@ -16,7 +17,7 @@ from sqlalchemy.util import await_only
 from asyncauth import AuthManager, Settings, User
 from asyncauth.db.loader import Loaded, Loader
 from asyncauth.errors import DatabaseUnavailableError, StaleError
-from tests.faults.feed.world import OWN, World, allows, may
+from tests.faults.feed.world import MOVED, OWN, World, allows, may
 from tests.managers import poll, quiet, running
 from tests.waiting import settle, until
 
@@ -162,6 +163,38 @@ async def test_a_load_is_older_than_what_another_one_brought(
         user = await auth.get_user(world.holder)
     assert len(asked) == 1
     assert [role.id for role in user.roles if world.moved_key in role.keys] == [world.roles[world.state]]
+
+
+async def test_a_thread_is_interrupted_between_the_user_and_the_roles(
+    auth: AuthManager, engine: AsyncEngine, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It has looked the user up; before it looks at the roles, a swap becomes known and a role is loaded anew."""
+    reached, go_on = threading.Event(), threading.Event()
+    user = await auth.get_user(world.other)
+    await change(engine, world.take)  # of the other role: roles in memory have to be looked at again
+    await poll(auth)
+    users = running(auth).users
+    original = users._renew
+
+    def renew(*arguments: Any) -> Any:
+        if threading.current_thread() is not threading.main_thread() and not reached.is_set():
+            reached.set()
+            go_on.wait(10)
+        return original(*arguments)
+
+    def look() -> None:
+        with suppress(StaleError):
+            world.check(auth.current(user))
+
+    monkeypatch.setattr(users, "_renew", renew)
+    looking = asyncio.create_task(to_thread.run_sync(look))
+    if users._users.peek(world.other, 0.0) is not None:  # on SQLite any change drops everything
+        await until(reached.is_set)
+    await change(engine, world.swap)
+    await poll(auth)
+    assert allows(await auth.get_user(world.holder), MOVED)
+    go_on.set()
+    await looking
 
 
 class Readers:
