@@ -119,6 +119,7 @@ async def _big_role(url: str, sizes: Sizes, permissions: int) -> list[Figure]:
             HELD_LIMITS.get(permissions, 5.0),
             beside={
                 "raw driver": found["raw held"] * 1e3,
+                "in processor time": found["cold worked"] * 1e3,
                 "the worst of all rounds": found.worst("cold held") * 1e3,
                 "garbage collections": found["cold collecting"] * 1e3,
             },
@@ -136,6 +137,7 @@ def _cold_role(made: Parts) -> Measure:
         return {
             "cold": seconds / IN_A_ROW,
             "cold held": heartbeat.held_seconds,
+            "cold worked": heartbeat.worked_seconds,
             "cold collecting": heartbeat.collecting_seconds,
         }
 

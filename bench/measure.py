@@ -78,19 +78,19 @@ class Heartbeat:
 
     def __init__(self) -> None:
         self.held_seconds = 0.0
+        self.worked_seconds = 0.0
+        """The same in processor time of this thread: what a machine without other work would show, unless it waits."""
         self.collecting_seconds = 0.0
         """All garbage collections meanwhile."""
         self._collector = Collector()
-        self._beaten = 0.0
-        self._collected = 0.0
+        self._beaten = self._worked = self._collected = 0.0
         self._timer: asyncio.TimerHandle | None = None
 
     async def __aenter__(self) -> Self:
         gc.callbacks.append(self._collector.note)
-        self._beaten = time.perf_counter()
         self._beat()
         await sleep(_REST_SECONDS)
-        self.held_seconds = 0.0
+        self.held_seconds = self.worked_seconds = 0.0
         return self
 
     async def __aexit__(
@@ -103,7 +103,9 @@ class Heartbeat:
         self.collecting_seconds = self._collector.seconds
 
     def _beat(self) -> None:
-        now, collected = time.perf_counter(), self._collector.seconds
-        self.held_seconds = max(self.held_seconds, now - self._beaten - (collected - self._collected))
-        self._beaten, self._collected = now, collected
+        now, worked, collected = time.perf_counter(), time.thread_time(), self._collector.seconds
+        collecting = collected - self._collected
+        self.held_seconds = max(self.held_seconds, now - self._beaten - collecting)
+        self.worked_seconds = max(self.worked_seconds, worked - self._worked - collecting)
+        self._beaten, self._worked, self._collected = now, worked, collected
         self._timer = asyncio.get_running_loop().call_later(BEAT_SECONDS, self._beat)

@@ -54,6 +54,7 @@ async def measure(url: str, sizes: Sizes) -> list[Figure]:
             20,
             beside={
                 f"{at_once} empty tasks": cold["nothing"] * 1e3,
+                "in processor time": cold["worked"] * 1e3,
                 "the worst of all rounds": cold.worst("cold") * 1e3,
                 "garbage collections": cold["collecting"] * 1e3,
                 "until the last has its user": cold["seconds"] * 1e3,
@@ -98,6 +99,7 @@ def _cold(made: Parts, count: int) -> Measure:
         heartbeat = await _at_once(users.get, count)
         return {
             "cold": heartbeat.held_seconds,
+            "worked": heartbeat.worked_seconds,
             "collecting": heartbeat.collecting_seconds,
             "seconds": time.perf_counter() - start,
         }

@@ -16,6 +16,8 @@ from tests.leaks import no_connection_left, no_task_left
 
 SECRET = "a secret of the tests, long enough for HS512: 64 bytes, not one less"
 NAME = "asyncauth-tests"
+PATIENCE_SECONDS = 15.0
+"""A busy machine must fail no test; those about deadlines set their own."""
 
 
 def pytest_configure() -> None:
@@ -104,7 +106,13 @@ def empty_database_url(empty_database: Database) -> str:
 @pytest.fixture
 def settings(database_url: str) -> Settings:
     """Settings for `database`."""
-    return Settings(database_url=database_url, jwt_secret=SECRET, jwt_issuer=NAME, jwt_audience=NAME)
+    return Settings(
+        database_url=database_url,
+        jwt_secret=SECRET,
+        jwt_issuer=NAME,
+        jwt_audience=NAME,
+        database_timeout_seconds=PATIENCE_SECONDS,
+    )
 
 
 @pytest.fixture

@@ -13,6 +13,7 @@ from asyncauth import Settings
 from asyncauth.db.migrate import upgrade
 from tests.airflow.describe import Description, describe, read_rows
 from tests.airflow.process import AUDIENCE, ISSUER, SECRET, Airflow
+from tests.conftest import PATIENCE_SECONDS
 from tests.databases import Databases
 
 DRIVERS = {"sqlite": "aiosqlite", "postgresql": "asyncpg", "mysql": "aiomysql"}
@@ -93,5 +94,10 @@ def settings(airflow: Airflow, backend: str) -> Settings:
     """Settings for the adopted database, with the key of its Airflow."""
     url = airflow.database.host.url(airflow.database.name, backend.split("+")[1])
     return Settings(
-        database_url=url, jwt_secret=SECRET, jwt_issuer=ISSUER, jwt_audience=AUDIENCE, poll_interval_seconds=0.05
+        database_url=url,
+        jwt_secret=SECRET,
+        jwt_issuer=ISSUER,
+        jwt_audience=AUDIENCE,
+        poll_interval_seconds=0.05,
+        database_timeout_seconds=PATIENCE_SECONDS,
     )
