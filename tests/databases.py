@@ -58,7 +58,11 @@ class Databases:
         template = Database(database.host, "template_migrated", database.driver)
         if database.host.dialect not in self._migrated:
             template.host.create_database(template.name)
-            asyncio.run(upgrade(template.url))
+            try:
+                asyncio.run(upgrade(template.url))
+            except BaseException:
+                template.host.drop_database(template.name)  # or the next test would tell of this instead
+                raise
             self._migrated.add(database.host.dialect)
         database.host.copy_database(template.name, database.name)
         return database
