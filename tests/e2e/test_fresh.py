@@ -31,8 +31,10 @@ def test_every_decision_is_true_within_the_bound(database_url: str, *, full: boo
 
 @pytest.mark.parametrize("backend", ["postgresql+asyncpg"], indirect=True)
 def test_one_change_applied_late_is_found(database_url: str) -> None:
-    """The check above can fail: a worker with that bug is caught."""
-    assert asyncio.run(catch_planted(Bench(database_url, Sizes(decisions_per_second=RATE), uvloop=False))) > 0
+    """The check above can fail: a worker with that bug is caught. Only if it asks while the change is being held back,
+    which on a busy machine it may not do at the first try."""
+    bench = Bench(database_url, Sizes(decisions_per_second=RATE), uvloop=False)
+    assert any(asyncio.run(catch_planted(bench)) > 0 for _ in range(3))
 
 
 @pytest.mark.parametrize("backend", ["postgresql+asyncpg"], indirect=True)
