@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 from sqlalchemy import Executable, event
@@ -47,7 +48,7 @@ def make_engine(url: str, *, pool_size: int, timeout_seconds: float) -> AsyncEng
         connect_args=_connect_args(parsed.get_driver_name(), timeout_seconds),
         **options,
     )
-    event.listen(engine.sync_engine, "connect", _prepare_mysql if mysql else _prepare)
+    event.listen(engine.sync_engine, "connect", partial(_prepare, engine.dialect.name))
     return engine
 
 
@@ -61,19 +62,24 @@ def _connect_args(driver: str, timeout_seconds: float) -> dict[str, Any]:
             return {"timeout": timeout_seconds}
 
 
-def _prepare_mysql(connection: Any, _: object) -> None:
-    cursor = connection.cursor()
+_PREPARATION = {
+    "sqlite": "PRAGMA foreign_keys = ON",
     # TIMESTAMP columns are read and written in the time zone of the connection; the second is the most it may be,
     # because a longer aggregate is cut with a warning only.
-    cursor.execute("SET time_zone = '+00:00', group_concat_max_len = 4294967295")
+    "mysql": "SET time_zone = '+00:00', group_concat_max_len = 4294967295",
+    # Since version 14: a statement that was given up at its deadline ends. One that was planned badly was seen to go on
+    # for minutes after its client had gone, and others like it beside it.
+    "postgresql": """
+        SELECT CASE WHEN current_setting('server_version_num')::int >= 140000
+        THEN set_config('client_connection_check_interval', '1s', false) END""",
+}
+
+
+def _prepare(dialect: str, connection: Any, _: object) -> None:
+    cursor = connection.cursor()
+    cursor.execute(_PREPARATION.get(dialect, _PREPARATION["mysql"]))
     cursor.close()
-
-
-def _prepare(connection: Any, _: object) -> None:
-    if hasattr(connection.driver_connection, "execute_fetchall"):  # aiosqlite
-        cursor = connection.cursor()
-        cursor.execute("PRAGMA foreign_keys = ON")
-        cursor.close()
+    connection.commit()
 
 
 class Database:
