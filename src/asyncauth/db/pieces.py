@@ -5,7 +5,7 @@ import time
 from collections.abc import Iterator
 
 PIECE_CHARACTERS = 16 * 1024
-MAX_HOLD_SECONDS = 0.002
+MAX_HOLD_SECONDS = 0.001
 
 
 class Breather:
