@@ -20,6 +20,7 @@ from sqlalchemy import (
     Sequence,
     String,
     Table,
+    Text,
     UniqueConstraint,
     func,
     select,
@@ -193,6 +194,60 @@ revocations = Table(
     Column("exp", BigInteger, nullable=False, index=True),
 )
 """Revoked tokens by issuer ("" for none) and id; `exp` in seconds since the epoch, when the row may go."""
+
+cutoffs = Table(
+    "asyncauth_cutoff",
+    own,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("user_id", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False, index=True),
+    Column("reason", String(16), nullable=False),
+)
+"""A user's tokens issued at `at` (seconds since the epoch) or before are refused. Rows are added, never changed: two
+writers never wait for each other. `reason`: "password", "inactive", "deleted" or "logout". No foreign key to `ab_user`
+here and below: the rows have to outlive the user, and FAB has to be able to drop its table."""
+rehashes = Table(
+    "asyncauth_rehash",
+    own,
+    Column("user_id", BigInteger, primary_key=True, autoincrement=False),
+    Column("hash", String(256), nullable=False),
+)
+"""Stands within a transaction only: this new hash is of the same password, so it sets no cut-off."""
+logins = Table(
+    "asyncauth_login",
+    own,
+    Column("id", String(32), primary_key=True),
+    Column("user_id", BigInteger, nullable=False, index=True),
+    Column("started_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    Column("ended_at", BigInteger),
+)
+"""A login that refresh tokens carry on: `expires_at` is when it ends whatever happens. Seconds since the epoch."""
+refresh_tokens = Table(
+    "asyncauth_refresh_token",
+    own,
+    Column("hash", Exact, primary_key=True),
+    Column("login_id", String(32), nullable=False, index=True),
+    Column("expires_at", BigInteger, nullable=False, index=True),
+    Column("spent_at", BigInteger),
+    Column("graced_at", BigInteger),
+)
+"""Refresh tokens by their hash. `graced_at`: when the loser of two concurrent refreshes got a pair of its own."""
+api_keys = Table(
+    "asyncauth_api_key",
+    own,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("user_id", BigInteger, nullable=False, index=True),
+    Column("name", String(100), nullable=False),
+    Column("hash", String(64), nullable=False),
+    Column("scopes", Text),
+    Column("created_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger),
+    Column("revoked_at", BigInteger),
+    Column("last_used_at", BigInteger),
+)
+"""Keys of machines: `hash` is an HMAC of the secret in hexadecimal digits, `scopes` a JSON array of [action, resource]
+pairs, NULL for all that the owner may. Times in seconds since the epoch."""
 
 
 class Base(DeclarativeBase):
