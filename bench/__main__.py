@@ -39,18 +39,19 @@ def main(arguments: list[str]) -> int:
     once: Hazards = {name: measure for name, measure in ANYWHERE.items() if name in chosen}
     sizes = _sizes(options)
     loops = [options.loop] if options.loop else ["asyncio"] if set(hazards) <= set(FRESHNESS) else list(LOOPS)
+    machine = describe()
+    sections: list[Section] = []
     try:
         with _places(options) as places, throw_away(["sqlite"]) as (file,):
-            sections = [section for place in places for section in _measure(place, hazards, loops, sizes)]
-            sections += _measure_once(file, once, sizes)
+            for section in _sections(places, file, hazards, once, loops, sizes):
+                sections.append(section)
+                if options.json is not None:  # after each: who ends the bench early keeps what was measured
+                    write_json(options.json, machine, sections)
     except ForeignRowsError as error:
         print(error, file=sys.stderr)
         return 2
-    machine = describe()
     print("\n".join(f"{name}: {value}" for name, value in machine.items()), end="\n\n")
     print(table(sections))
-    if options.json is not None:
-        write_json(options.json, machine, sections)
     if options.svg is not None and drawn:
         draw(options.svg, drawn)
     missed = [figure.what for section in sections for figure in section.figures if not figure.reached]
@@ -88,6 +89,14 @@ def _places(options: argparse.Namespace) -> Iterator[list[Place]]:
     else:
         with throw_away(list(BACKENDS) if options.database == "all" else [options.database]) as places:
             yield places
+
+
+def _sections(
+    places: list[Place], file: Place, hazards: Hazards, once: Hazards, loops: list[str], sizes: Sizes
+) -> Iterator[Section]:
+    for place in places:
+        yield from _measure(place, hazards, loops, sizes)
+    yield from _measure_once(file, once, sizes)
 
 
 def _measure(place: Place, hazards: Hazards, loops: list[str], sizes: Sizes) -> Iterator[Section]:
