@@ -31,7 +31,7 @@ lint types: $(VENV)/dev.stamp
 	@$(BIN)/python tools/parts.py $@
 
 bench: $(VENV)/dev.stamp servers
-	@$(BIN)/python -m bench warm cold stampede
+	@$(BIN)/python -m bench
 
 servers:
 	@tools/servers.sh

@@ -1,4 +1,5 @@
-"""python -m bench [warm] [cold] [stampede] [fresh] [consistency]: measure, print a table, name missed goals."""
+"""python -m bench [warm] [cold] [stampede] [decide] [memory] [fresh] [consistency]: measure, print a table, name missed
+goals. Without a name: the first five."""
 
 import argparse
 import sys
@@ -21,6 +22,8 @@ from bench.sizes import FULL, QUICK, Sizes
 
 LOOPS = {"asyncio": False, "uvloop": True}
 COSTS = {"warm": warm.measure, "cold": cold.measure, "stampede": stampede.measure}
+ANYWHERE = {"decide": decide.measure, "memory": memory.measure}
+"""What has nothing to do with the database or the event loop: measured once, on SQLite."""
 FRESHNESS = {"fresh": fresh, "consistency": consistency}
 Hazards = dict[str, Callable[[str, Sizes], Awaitable[list[Figure]]]]
 
@@ -30,23 +33,25 @@ def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     drawn: Drawn = {}
     freshness = {name: partial(measure, drawn=drawn) for name, measure in FRESHNESS.items()}
+    chosen = options.hazards or [*COSTS, *ANYWHERE]
     everything: Hazards = {**COSTS, **freshness}
-    hazards = {name: everything[name] for name in options.hazards or COSTS}
+    hazards = {name: everything[name] for name in chosen if name in everything}
+    once: Hazards = {name: measure for name, measure in ANYWHERE.items() if name in chosen}
     sizes = _sizes(options)
     loops = [options.loop] if options.loop else ["asyncio"] if set(hazards) <= set(FRESHNESS) else list(LOOPS)
+    machine = describe()
+    sections: list[Section] = []
     try:
         with _places(options) as places, throw_away(["sqlite"]) as (file,):
-            sections = [section for place in places for section in _measure(place, hazards, loops, sizes)]
-            if "warm" in hazards:
-                sections += _measure_anywhere(file, sizes)
+            for section in _sections(places, file, hazards, once, loops, sizes):
+                sections.append(section)
+                if options.json is not None:  # after each: who ends the bench early keeps what was measured
+                    write_json(options.json, machine, sections)
     except ForeignRowsError as error:
         print(error, file=sys.stderr)
         return 2
-    machine = describe()
     print("\n".join(f"{name}: {value}" for name, value in machine.items()), end="\n\n")
     print(table(sections))
-    if options.json is not None:
-        write_json(options.json, machine, sections)
     if options.svg is not None and drawn:
         draw(options.svg, drawn)
     missed = [figure.what for section in sections for figure in section.figures if not figure.reached]
@@ -56,7 +61,7 @@ def main(arguments: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("hazards", nargs="*", choices=[*COSTS, *FRESHNESS, []], help="what to measure")
+    parser.add_argument("hazards", nargs="*", choices=[*COSTS, *ANYWHERE, *FRESHNESS, []], help="what to measure")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--database", choices=[*BACKENDS, "all"], default="sqlite", help="start one for the bench")
     where.add_argument("--database-url", help="use this one, which must hold nobody's rows: it is filled and emptied")
@@ -86,6 +91,14 @@ def _places(options: argparse.Namespace) -> Iterator[list[Place]]:
             yield places
 
 
+def _sections(
+    places: list[Place], file: Place, hazards: Hazards, once: Hazards, loops: list[str], sizes: Sizes
+) -> Iterator[Section]:
+    for place in places:
+        yield from _measure(place, hazards, loops, sizes)
+    yield from _measure_once(file, once, sizes)
+
+
 def _measure(place: Place, hazards: Hazards, loops: list[str], sizes: Sizes) -> Iterator[Section]:
     for loop in loops:
         for hazard, measure in hazards.items():
@@ -95,12 +108,10 @@ def _measure(place: Place, hazards: Hazards, loops: list[str], sizes: Sizes) -> 
             yield Section(hazard, place.name, loop, tuple(figures))
 
 
-def _measure_anywhere(file: Place, sizes: Sizes) -> Iterator[Section]:
-    """What has nothing to do with the database or the event loop."""
-    _say("decisions …")
-    yield Section("decide", "any database", "any loop", tuple(anyio.run(decide.measure, sizes)))
-    _say(f"memory: loading {sizes.cached_users:,} users …")
-    yield Section("memory", "any database", "any loop", tuple(anyio.run(memory.measure, file.url, sizes)))
+def _measure_once(file: Place, hazards: Hazards, sizes: Sizes) -> Iterator[Section]:
+    for hazard, measure in hazards.items():
+        _say(f"{hazard} …")
+        yield Section(hazard, "any database", "any loop", tuple(anyio.run(measure, file.url, sizes)))
 
 
 def _say(text: str) -> None:

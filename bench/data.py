@@ -154,8 +154,14 @@ async def _refuse_foreign_rows(engine: AsyncEngine) -> None:
 
 
 async def _empty(engine: AsyncEngine) -> None:
+    emptied = list(reversed(tables.fab.sorted_tables))
     async with engine.begin() as connection:
-        for table in reversed(tables.fab.sorted_tables):
+        if engine.dialect.name == "postgresql":
+            # Not DELETE: FAB's `created_by_fk` has no index there, and each deleted user would be looked for in all.
+            names = ", ".join(table.name for table in emptied)
+            await connection.execute(text(f"TRUNCATE {names}"))
+            return
+        for table in emptied:
             await connection.execute(delete(table))
 
 

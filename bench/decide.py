@@ -12,7 +12,7 @@ LIMITS = {1: 0.3, 5: 0.4, 20: 0.8}
 PERMISSIONS = 300
 
 
-async def measure(sizes: Sizes) -> list[Figure]:
+async def measure(_url: str, sizes: Sizes) -> list[Figure]:
     """Decisions for users with 1, 5 and 20 roles of 300 permissions each."""
     users = {roles: _user(roles) for roles in LIMITS}
     allowed = [_deciding(f"allowed {n}", user, f"resource {n}.7", sizes.calls) for n, user in users.items()]

@@ -83,6 +83,7 @@ async def connect(settings: Settings, engine: AsyncEngine, key: Key, clock: Cloc
     users = Users(loader, tasks, clock, settings, position, coarse=database.dialect == "sqlite")
     revoked = Revocations(settings.issuers, settings.jwt_leeway_seconds)
     follower = Follower(database, users, revoked, clock, settings, airflow=state.airflow_revocations)
+    users.catch_up = follower.catch_up
     upkeep = Upkeep(database, follower, clock, settings)
     await upkeep.check_triggers()
     await follower.begin()

@@ -1,7 +1,7 @@
 """Users in memory: put together from parts that are true at one common position, and dropped when a part changes."""
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
@@ -31,6 +31,8 @@ class Users:
     ) -> None:
         """`coarse`: any change drops everything, because the log does not tell all (SQLite: REPLACE, cascades)."""
         self.position = position
+        self.catch_up: Callable[[], Awaitable[None]] | None = None
+        """Makes known what has changed up to now; set by whoever follows the changes."""
         self._changes = Changelog()
         self._coarse = coarse
         self._roles_changed = 0
@@ -156,19 +158,31 @@ class Users:
 
     async def _load_now(self, user_id: int) -> User:
         for _ in range(_ATTEMPTS):
-            self.loads += 1
-            began = self._changes.sequence
-            seen: set[int] = set()
-
-            def learn(records: list[Record], seen: set[int] = seen) -> None:
-                seen.update(record.id for record in records)
-                self.learn(records)
-
-            loaded = await self._loader.load(user_id, self.position, learn, self._known_role)
-            role_ids = {role.id for role in loaded.user.roles}
-            if not self._changes.touches(user_id, role_ids, since=began, but=seen):
-                return self._store(loaded)
+            user = await self._try_to_load(user_id)
+            if user is not None:
+                return user
+            if self.catch_up is not None:  # or it would read the same long list of changes again
+                await self.catch_up()
         raise StaleError("the database changes faster than a user can be read")
+
+    async def _try_to_load(self, user_id: int) -> User | None:
+        """None: what was read may have changed meanwhile, or too much has changed to be read beside it."""
+        self.loads += 1
+        began = self._changes.sequence
+        seen: set[int] = set()
+
+        def learn(records: list[Record]) -> None:
+            seen.update(record.id for record in records)
+            self.learn(records)
+
+        try:
+            loaded = await self._loader.load(user_id, self.position, learn, self._known_role)
+        except StaleError:
+            return None
+        role_ids = {role.id for role in loaded.user.roles}
+        if self._changes.touches(user_id, role_ids, since=began, but=seen):
+            return None
+        return self._store(loaded)
 
     def _known_role(self, role_id: int) -> Entry[Role] | None:
         return self._roles.get(role_id, self._clock.elapsed())

@@ -45,7 +45,7 @@ def run(database: Database, path: Path, *arguments: str) -> dict[str, list[str]]
 @pytest.mark.parametrize("backend", ["sqlite+aiosqlite"], indirect=True)
 def test_every_figure_is_measured(database: Database, tmp_path: Path) -> None:
     """One command, all hazards, both event loops: each figure in the table and in the file, and no row left."""
-    found = run(database, tmp_path / "figures.json", "warm", "cold", "stampede")
+    found = run(database, tmp_path / "figures.json")
     assert set(found) == set(FIGURES)
     for hazard, names in FIGURES.items():
         assert [name for name in names if not any(name in what for what in found[hazard])] == []

@@ -15,7 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from sqlalchemy.util import await_only
 
 from asyncauth import AuthManager, Settings, User
+from asyncauth.changelog import KEPT
 from asyncauth.db.loader import Loaded, Loader
+from asyncauth.db.tables import changes
 from asyncauth.errors import DatabaseUnavailableError, StaleError
 from tests.faults.feed.world import MOVED, OWN, World, allows, may
 from tests.managers import poll, quiet, running
@@ -90,6 +92,26 @@ async def test_a_load_that_ends_after_the_invalidation(auth: AuthManager, engine
         gate.opened.set()
         assert not allows(await early, OWN[0])
     assert not await may(auth, world.holder, OWN[0])
+
+
+async def test_a_load_after_more_changes_than_are_kept(auth: AuthManager, engine: AsyncEngine, world: World) -> None:
+    """A bulk change that the follower has not seen yet does not make loads fail until its next look."""
+
+    async def note_many(connection: AsyncConnection) -> None:
+        dialect = connection.dialect
+        names, id_ = (
+            ("id, kind, item", "NEXTVAL(asyncauth_change_id_seq), ")
+            if dialect.name == "mysql"
+            else (
+                "kind, item",
+                "",
+            )
+        )
+        rows = ", ".join([f"({id_}'user', 99999)"] * (KEPT + 500))
+        await connection.exec_driver_sql(f"INSERT INTO {changes.name} ({names}) VALUES {rows}")
+
+    await change(engine, note_many)
+    assert allows(await auth.get_user(world.holder), OWN[0])
 
 
 @pytest.mark.parametrize("alone", [True, False])
