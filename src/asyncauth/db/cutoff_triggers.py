@@ -1,8 +1,8 @@
-"""The triggers on `ab_user` that end a user's tokens, whoever writes: the password changes, the user is no longer active,
-or is deleted.
+"""The triggers on `ab_user` that end a user's tokens, whoever writes: the password changes, the user is no longer
+active, or is deleted.
 
-The time of a cut-off is the clock's when the trigger runs, never that of the statement's beginning: a change that had to
-wait for a login of the same user to commit must not be dated before it. Logins, which write `ab_user` each time, and
+The time of a cut-off is the clock's when the trigger runs, never that of the statement's beginning: a change that had
+to wait for a login of the same user to commit must not be dated before it. Logins, which write `ab_user` each time, and
 upgrades of a hash (see `db/cutoffs.py`) leave no row. A trigger takes no lock that another writer wants.
 """
 
@@ -86,7 +86,7 @@ def _mysql(new_id: str) -> Iterator[str]:
 def _sqlite(_: str) -> Iterator[str]:
     into = f"INSERT INTO {cutoffs.name} (at, user_id, reason) SELECT {_NOW['sqlite']},"
     gone, ended = "NEW.id IS NOT OLD.id", "(OLD.active IS TRUE AND NEW.active IS NOT TRUE)"
-    upgraded = f"SELECT 1 FROM {rehashes.name} r WHERE r.user_id = NEW.id AND r.hash = NEW.password"
+    upgraded = f"SELECT 1 FROM {rehashes.name} r WHERE r.user_id = NEW.id AND r.hash = NEW.password"  # noqa: S608
     changed = f"(OLD.password IS NOT NEW.password AND NOT EXISTS ({upgraded}))"
     # REPLACE deletes without a delete trigger: before it, those that it will delete can be seen.
     replaced = "id = NEW.id OR username = NEW.username OR email = NEW.email"

@@ -121,8 +121,8 @@ def unseen(dialect: str) -> ColumnElement[bool]:
 
 
 def tail_column(dialect: str) -> ColumnElement[str | None]:
-    """The records that may be new, but for those that end tokens, as one text `count;id:kind:item,…,`, to select beside something else
-    in the same snapshot; NULL: none."""
+    """The records that may be new, but for those that end tokens, as one text `count;id:kind:item,…,`, to select beside
+    something else in the same snapshot; NULL: none."""
     item = func.coalesce(cast(changes.c.item, String(20)), "")
     entry = cast(changes.c.id, String(20)).concat(":").concat(changes.c.kind).concat(":").concat(item).concat(",")
     text = cast(func.count(), String(20)).concat(";").concat(func.aggregate_strings(entry, ""))

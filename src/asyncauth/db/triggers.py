@@ -101,7 +101,8 @@ def create_triggers(connection: Connection, *, offline: bool = False, without: C
     statements += [statement for table in _TOKENS if table.name in there for statement in make_token(table, given)]
     if cutoffs.name in there:
         statements += _cutoff_record(dialect, given)
-        statements += cutoff_triggers.statements(dialect, given if dialect == "postgresql" else _new_cutoff_id(connection))
+        place = given if dialect == "postgresql" else _new_cutoff_id(connection)
+        statements += cutoff_triggers.statements(dialect, place)
     for statement in statements:
         connection.execute(text(statement))
 
