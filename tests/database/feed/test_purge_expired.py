@@ -1,5 +1,5 @@
-"""What ends tokens, and what carries a login on, is deleted when it matters no more: to the second, in small pieces, and
-in an order in which nobody inherits anything."""
+"""What ends tokens, and what carries a login on, is deleted when it matters no more: to the second, in small pieces,
+and in an order in which nobody inherits anything."""
 
 import pytest
 from sqlalchemy import ColumnElement, Table, func, insert, select
