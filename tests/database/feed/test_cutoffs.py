@@ -180,9 +180,10 @@ async def test_a_bulk_change_writes_one_record(auth: AuthManager, engine: AsyncE
             f"SELECT n, '', '', 'u' || n, 'u' || n, true FROM {numbers}"
         )
     user, token, others = await auth.get_user(ADA), auth.issue_token(7000), auth.issue_token(ADA)
+    await poll(auth)
+    before = auth.status().changes
     async with engine.begin() as connection:
         await connection.exec_driver_sql("UPDATE ab_user SET password = 'x' WHERE id > 1000")
-    before = auth.status().changes
     await poll(auth)
     assert auth.status().changes == before + 1
     assert not await accepts(auth, token)
@@ -315,6 +316,8 @@ async def test_an_upgraded_hash_ends_nothing(auth: AuthManager, engine: AsyncEng
     await add_people(engine)
     async with engine.begin() as connection:
         await connection.exec_driver_sql("UPDATE ab_user SET password = 'old'")
+        await connection.exec_driver_sql("UPDATE asyncauth_cutoff SET at = at - 100")
+        await connection.exec_driver_sql("UPDATE asyncauth_change SET exp = exp - 100 WHERE kind = 'cutoff'")
     await poll(auth)
     token = auth.issue_token(ADA)
     async with engine.connect() as connection:

@@ -105,7 +105,7 @@ async def test_the_account_may_do_nothing_else(
 ) -> None:
     """It can neither read nor forge records; its writes go through because the triggers run as somebody who may."""
     await add_people(engine)
-    insert = "INSERT INTO asyncauth_cutoff (id, user_id, at, reason) VALUES (1, 1, 1, '')"
+    insert = "INSERT INTO asyncauth_cutoff (user_id, at, reason) VALUES (1, 1, '')"
     tables = ("asyncauth_change", "asyncauth_feed", "asyncauth_cutoff", "asyncauth_rehash")
     for script in (*(f"SELECT * FROM {table}" for table in tables), "DELETE FROM asyncauth_change", insert):
         with pytest.raises(ClientError, match="denied"):
