@@ -267,14 +267,14 @@ class AuthManager:
             NotFoundError: there is no such user.
             DatabaseUnavailableError: it may not be stored; try again.
         """
-        at = int(self._now())
 
-        async def work(connection: AsyncConnection) -> None:
+        async def work(connection: AsyncConnection) -> int:
             await require_user(connection, user_id)
-            await insert_cutoff(connection, user_id, at, LOGOUT)
+            return await insert_cutoff(connection, user_id, int(self._now()), LOGOUT)
 
+        running = self._require_running()
         written = await self.write(work)
-        self._require_running().cutoffs.add([(user_id, at, LOGOUT)])
+        running.cutoffs.add([(user_id, written.value, LOGOUT)])
         return written.token
 
     async def revoke_token(self, token: object) -> str | None:

@@ -1,9 +1,11 @@
 """Cut-offs in the database: reading and writing them. Times in seconds since the epoch."""
 
+from typing import Any
+
 from sqlalchemy import ScalarSelect, Select, delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from asyncauth.db.cutoff_triggers import REHASH_VARIABLE
+from asyncauth.db.cutoff_triggers import REHASH_VARIABLE, STEPS
 from asyncauth.db.tables import cutoffs, rehashes, users
 from asyncauth.errors import NotFoundError
 
@@ -24,12 +26,16 @@ def latest_cutoff() -> "ScalarSelect[int]":
     return latest.correlate(users).scalar_subquery()
 
 
-async def insert_cutoff(connection: AsyncConnection, user_id: int, at: int, reason: str) -> None:
-    """Refuse what was issued to a user at `at` or before."""
-    values = {"user_id": user_id, "at": at, "reason": reason}
+async def insert_cutoff(connection: AsyncConnection, user_id: int, now: int, reason: str) -> int:
+    """Refuse what has been issued to a user; returns the time of the cut-off, which is `now` or, if the latest is not
+    earlier, soon after that (see `STEPS`)."""
+    latest = await connection.scalar(select(func.max(cutoffs.c.at)).where(cutoffs.c.user_id == user_id))
+    at = now if latest is None else min(max(now, latest + 1), now + STEPS)
+    values: dict[str, Any] = {"user_id": user_id, "at": at, "reason": reason}
     if connection.dialect.supports_sequences and connection.dialect.name != "postgresql":
         values["id"] = text(f"NEXTVAL({cutoffs.name}_id_seq)")
     await connection.execute(insert(cutoffs).values(values))
+    return at
 
 
 async def require_user(connection: AsyncConnection, user_id: int) -> None:

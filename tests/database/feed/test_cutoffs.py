@@ -270,6 +270,30 @@ async def test_several_combine_as_the_latest(settings: Settings, engine: AsyncEn
             assert [age for age, token in tokens.items() if await accepts(fresh, token)] == accepted
 
 
+async def test_several_in_one_second(auth: AuthManager, engine: AsyncEngine) -> None:
+    """A token issued between two carries the next second already; the second one ends it all the same, whoever sets
+    it. (Where the machine is slow and it is not one second, there is nothing to it.)"""
+    await add_people(engine)
+
+    async def write(*statements: str) -> None:
+        async with engine.begin() as connection:
+            for statement in statements:
+                await connection.exec_driver_sql(f"UPDATE ab_user SET {statement} WHERE id = {ADA}")
+        await poll(auth)
+
+    await write("password = 'a'")
+    for change in (
+        write("active = false", "active = true"),
+        auth.end_tokens(ADA),
+        write("password = 'b'"),
+        auth.end_tokens(ADA),
+    ):
+        token = auth.issue_token(ADA)
+        assert await accepts(auth, token)
+        await change
+        assert not await accepts(auth, token)
+
+
 # ── an id that is given again, and a hash that is upgraded ──
 
 
