@@ -3,7 +3,7 @@
 from sqlalchemy import NullPool, create_engine, delete, inspect, update
 from sqlalchemy.schema import DropTable, MetaData, Table
 
-from asyncauth.db.tables import changes, fab, feed, own, revocations
+from asyncauth.db.tables import changes, fab, feed, own
 from tests.databases import Database, Databases
 
 
@@ -43,6 +43,8 @@ def empty(database: Database) -> None:
             connection.execute(DropTable(Table(name, MetaData())))
         for table in reversed(fab.sorted_tables):
             connection.execute(delete(table))
-        connection.execute(delete(revocations))
+        for table in own.sorted_tables:
+            if table not in (changes, feed):
+                connection.execute(delete(table))
         connection.execute(delete(changes))
         connection.execute(update(feed).values(purged=0))

@@ -30,7 +30,7 @@ def upgrade() -> None:
         op.create_table(
             "asyncauth_cutoff",
             sa.Column("id", _ID, *identity, primary_key=True, autoincrement=not sequences),
-            sa.Column("user_id", sa.BigInteger, nullable=False),
+            sa.Column("user_id", sa.BigInteger, nullable=False, index=True),
             sa.Column("at", sa.BigInteger, nullable=False, index=True),
             sa.Column("reason", sa.String(16), nullable=False),
         )

@@ -14,6 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from asyncauth.changes.consistency import covers
 from asyncauth.clock import SYSTEM_CLOCK, Clock
 from asyncauth.db import revocations
+from asyncauth.db.cutoffs import LOGOUT, insert_cutoff, require_user
 from asyncauth.db.engine import make_engine
 from asyncauth.db.feed import read_mark
 from asyncauth.db.find import get_user_id
@@ -183,6 +184,8 @@ class AuthManager:
         self._require_proof(running)
         if claims in running.revoked:
             raise RevokedTokenError("the token was revoked")
+        if claims.issued_at <= running.cutoffs.latest(claims.user_id):
+            raise RevokedTokenError("the user's tokens were ended")
         return claims
 
     async def _catch_up(self, running: Running, at_least: str) -> None:
@@ -246,14 +249,33 @@ class AuthManager:
             DatabaseUnavailableError: 503.
         """
         running = self._require_running()
-        user_id = await running.tasks.run(
-            authenticate(running.database, running.hasher, username, password), "asyncauth login"
+        login = await running.tasks.run(
+            authenticate(running.database, running.hasher, username, password, self._now), "asyncauth login"
         )
-        return running.issuer.issue(user_id, self._now())
+        return running.issuer.issue(login.user_id, self._now(), issued_at=login.issued_at)
 
     def issue_token(self, user_id: int) -> str:
         """A signed token for a user whose identity somebody else has established."""
-        return self._require_running().issuer.issue(user_id, self._now())
+        running, now = self._require_running(), self._now()
+        return running.issuer.issue(user_id, now, issued_at=running.cutoffs.issue_time(user_id, now))
+
+    async def end_tokens(self, user_id: int) -> str:
+        """Log a user out everywhere: tokens issued until now are refused, here at once, on other workers within the
+        bound. Returns a consistency token.
+
+        Raises:
+            NotFoundError: there is no such user.
+            DatabaseUnavailableError: it may not be stored; try again.
+        """
+
+        async def work(connection: AsyncConnection) -> int:
+            await require_user(connection, user_id)
+            return await insert_cutoff(connection, user_id, int(self._now()), LOGOUT)
+
+        running = self._require_running()
+        written = await self.write(work)
+        running.cutoffs.add([(user_id, written.value, LOGOUT)])
+        return written.token
 
     async def revoke_token(self, token: object) -> str | None:
         """End one token: here at once, on other workers within the bound. Doing it twice is no error, and neither is

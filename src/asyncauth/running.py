@@ -22,6 +22,7 @@ from asyncauth.errors import ConfigurationError
 from asyncauth.passwords import PasswordHasher
 from asyncauth.settings import Settings
 from asyncauth.tasks import BACKGROUND, Tasks
+from asyncauth.tokens.cutoffs import Cutoffs
 from asyncauth.tokens.issue import Issuer
 from asyncauth.tokens.keys import Key
 from asyncauth.tokens.revoked import Revocations
@@ -52,6 +53,7 @@ class Running:
     verifier: Verifier
     receipts: Receipts
     revoked: Revocations
+    cutoffs: Cutoffs
     users: Users
     follower: Follower
     upkeep: Upkeep
@@ -82,7 +84,8 @@ async def connect(settings: Settings, engine: AsyncEngine, key: Key, clock: Cloc
     position = await read_position(database, clock.elapsed(), settings.late_commit_horizon_seconds)
     users = Users(loader, tasks, clock, settings, position, coarse=database.dialect == "sqlite")
     revoked = Revocations(settings.issuers, settings.jwt_leeway_seconds)
-    follower = Follower(database, users, revoked, clock, settings, airflow=state.airflow_revocations)
+    cutoffs = Cutoffs()
+    follower = Follower(database, users, revoked, cutoffs, clock, settings, airflow=state.airflow_revocations)
     users.catch_up = follower.catch_up
     upkeep = Upkeep(database, follower, clock, settings)
     await upkeep.check_triggers()
@@ -101,6 +104,7 @@ async def connect(settings: Settings, engine: AsyncEngine, key: Key, clock: Cloc
         verifier=_verifier(key, settings),
         receipts=make_receipts(key),
         revoked=revoked,
+        cutoffs=cutoffs,
         users=users,
         follower=follower,
         upkeep=upkeep,
@@ -150,6 +154,7 @@ def _verifier(key: Key, settings: Settings) -> Verifier:
         issuers=settings.issuers,
         audiences=settings.audiences,
         leeway_seconds=settings.jwt_leeway_seconds,
+        max_age_seconds=settings.jwt_max_age_seconds,
         size=settings.token_cache_size,
         size_bytes=settings.token_cache_bytes,
     )

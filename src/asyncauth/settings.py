@@ -71,6 +71,9 @@ class Settings(BaseSettings):
     """Tolerated difference of clocks, for `exp`, `nbf` and `iat`."""
     jwt_expiration_seconds: Count = 86400
     """Life of an issued token."""
+    jwt_max_age_seconds: Count = 90 * 86400
+    """A token issued longer ago is refused as expired, whatever it says itself. Cut-offs ("log out everywhere") are
+    kept that long: one that is raised lets tokens of former cut-offs live again that were too old before."""
     token_cache_size: Count = 50_000
     """Verified tokens remembered until they expire."""
     token_cache_bytes: Count = 32 * 1024 * 1024
@@ -153,6 +156,8 @@ class Settings(BaseSettings):
     def _check(self) -> Self:
         if self.jwt_secret is not None and self.jwt_private_key_path is not None:
             raise ValueError("set jwt_secret or jwt_private_key_path, not both")
+        if self.jwt_max_age_seconds < self.jwt_expiration_seconds:
+            raise ValueError("jwt_max_age_seconds must be at least jwt_expiration_seconds")
         if self.max_staleness_seconds <= self.poll_interval_seconds:
             raise ValueError("max_staleness_seconds must be longer than poll_interval_seconds")
         for name in ("issuer", "audience"):

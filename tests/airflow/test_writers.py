@@ -1,7 +1,7 @@
 """Airflow's own programs change users and roles, knowing nothing of us: a manager that runs beside them sees each
 change at its next look at the log, drops what changed and nothing else."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 
 import pytest
 
@@ -30,6 +30,17 @@ class Beside:
         """The user after a look."""
         await poll(self.auth)
         return await self.auth.get_user(self.user_id)
+
+    async def ends(self, change: Awaitable[object]) -> bool:
+        """Whether a change ends a token that was issued before it."""
+        token = self.auth.issue_token(self.user_id)
+        await change
+        await poll(self.auth)
+        try:
+            await self.auth.get_user_from_token(token)
+        except RevokedTokenError:
+            return True
+        return False
 
     async def roles(self) -> list[str]:
         """The names of the roles held, after a look."""
@@ -79,11 +90,14 @@ async def test_what_airflow_changes_is_seen(beside: Beside) -> None:
 
     await run("users remove-role --username fay --role Writers")
     assert await beside.roles() == []
-    await airflow.ask("set_active", username="fay", active=False)
+    assert await beside.ends(airflow.ask("set_active", username="fay", active=False))
     with pytest.raises(UserInactiveError):
         await beside.see()
-    await airflow.ask("set_active", username="fay", active=True)
+    assert not await beside.ends(airflow.ask("set_active", username="fay", active=True))
     assert await beside.roles() == []
+
+    assert await beside.ends(run("users reset-password --username fay --password changed"))
+    assert not await beside.ends(airflow.ask("check_login", username="fay", password="changed"))
 
     token = beside.auth.issue_token(beside.user_id)
     await airflow.ask("revoke", token=token)
@@ -92,11 +106,11 @@ async def test_what_airflow_changes_is_seen(beside: Beside) -> None:
         await beside.auth.get_user_from_token(token)
 
     before = beside.auth.status()
-    assert await airflow.ask("check_login", username="fay", password="secret")
+    assert await airflow.ask("check_login", username="fay", password="changed")
     await beside.see()
     assert (beside.auth.status().changes, beside.auth.status().loads) == (before.changes, before.loads)
 
-    await run("users delete --username fay")
+    assert await beside.ends(run("users delete --username fay"))
     with pytest.raises(UserNotFoundError):
         await beside.see()
     assert beside.auth.status().flushes == {}

@@ -173,6 +173,30 @@ async def test_downgrade_takes_the_triggers_away_first(database: Database, empty
     assert (await described(empty_database))[0] == (await described(database))[0]
 
 
+async def test_downgrade_leaves_no_trigger_that_writes_cut_offs(database: Database, empty_database: Database) -> None:
+    """By one version: whoever writes goes on, changes are noted as before, and the way up is open."""
+    await upgrade(empty_database.url)
+    command = [sys.executable, "-m", "alembic", "downgrade", "0002"]
+    environment = {**os.environ, "ASYNCAUTH_DATABASE_URL": empty_database.url}
+    await anyio.run_process(command, cwd=ROOT, env=environment)
+    columns = "id, first_name, last_name, username, email, password, active"
+    writes = (
+        f"INSERT INTO ab_user ({columns}) VALUES (1, '', '', 'ada', 'ada', 'x', true)",
+        "UPDATE ab_user SET password = 'y', active = false",
+        "DELETE FROM ab_user",
+    )
+    await anyio.to_thread.run_sync(execute, empty_database, *writes)
+    tables, rows = await described(empty_database)
+    assert "asyncauth_cutoff" not in tables
+    assert len(rows["asyncauth_change"]) >= 2
+    assert await upgrade(empty_database.url) is True
+    assert (await described(empty_database))[0] == (await described(database))[0]
+    await anyio.to_thread.run_sync(execute, empty_database, *writes)
+    _, rows = await described(empty_database)
+    assert len(rows["asyncauth_cutoff"]) == 2
+    assert await wrong(empty_database) == []
+
+
 async def test_downgrade_removes_our_tables_only(empty_database: Database) -> None:
     await anyio.to_thread.run_sync(make_fab, empty_database)
     before = await described(empty_database)

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from asyncauth.model import Claims
+from asyncauth.model import Claims, make_login_key
 from asyncauth.tokens.revoked import Revocations, RevokedSet
 
 HEX = "0123456789abcdef" * 2
@@ -117,3 +117,16 @@ def test_what_is_stored_in_airflows_table() -> None:
     assert not revoked.fits_airflow(token(issuer="elsewhere"))
     for expires_at, fits in ((2**31 - 1, True), (2**31, False), (2**53 - 1, False)):
         assert revoked.fits_airflow(replace(token(), expires_at=expires_at)) is fits
+
+
+def test_a_revoked_login_takes_its_tokens_along() -> None:
+    """All tokens of that login and issuer, and none of another one, whatever their own ids."""
+    revoked = Revocations(("here",), 10)
+    revoked.own.add([(make_login_key("here", "one"), 100)])
+    assert all(replace(token(jti), login_id="one") in revoked for jti in (HEX, "other"))
+    assert replace(token(), login_id="two") not in revoked
+    assert replace(token(issuer="there"), login_id="one") not in revoked
+    assert token() not in revoked
+    assert token("one") not in revoked
+    revoked.purge(110)
+    assert replace(token(), login_id="one") not in revoked

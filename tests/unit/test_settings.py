@@ -97,6 +97,7 @@ def test_several_issuers() -> None:
         ({"database_timeout_seconds": -1}, "database_timeout_seconds"),
         ({"user_cache_size": 0}, "user_cache_size"),
         ({"jwt_leeway_seconds": 301}, "jwt_leeway_seconds"),
+        ({"jwt_max_age_seconds": 3600}, "jwt_max_age_seconds must be at least jwt_expiration_seconds"),
         ({"jwt_leeway_seconds": -1}, "jwt_leeway_seconds"),
         ({"jwt_expiration_seconds": 0}, "jwt_expiration_seconds"),
         ({"password_queue_size": -1}, "password_queue_size"),

@@ -477,15 +477,31 @@ def test_expiry_to_the_second(leeway: int, remembered: bool) -> None:
 
 
 @pytest.mark.parametrize("leeway", [0, 10])
+@pytest.mark.parametrize("remembered", [False, True])
+def test_age_to_the_second(leeway: int, remembered: bool) -> None:
+    """A token is accepted up to, and not at, its greatest age plus the leeway, however late it says it expires."""
+    token = forge(claims(exp=NOW + 10**6))
+    gate = verifier(leeway_seconds=leeway, max_age_seconds=1000)
+    if remembered:
+        gate.verify(token, NOW)
+    end = NOW + 1000 + leeway
+    assert gate.verify(token, end - 0.001).user_id == 7
+    for now in (end, end + 1, end + 1000):
+        with pytest.raises(ExpiredTokenError):
+            gate.verify(token, now)
+
+
+@pytest.mark.parametrize("leeway", [0, 10])
 @pytest.mark.parametrize("name", ["nbf", "iat"])
 @pytest.mark.parametrize("remembered", [False, True])
 def test_beginning_to_the_second(leeway: int, name: str, remembered: bool) -> None:
-    """A token lives from `nbf` and `iat` on, less the leeway, whether it was seen before or not: clocks go back."""
+    """A token lives from `nbf` and `iat` on, less the leeway, whether it was seen before or not: clocks go back.
+    An `iat` may be 1 s ahead even without leeway: that of a token issued in the second of a cut-off is."""
     token = forge(claims(**{name: NOW + 20}))
     gate = verifier(leeway_seconds=leeway)
     if remembered:
         gate.verify(token, NOW + 20)
-    start = NOW + 20 - leeway
+    start = NOW + 20 - max(leeway, 1 if name == "iat" else 0)
     assert gate.verify(token, start).user_id == 7
     for now in (start - 0.001, start - 1, NOW - 10**9):
         with pytest.raises(ImmatureTokenError):

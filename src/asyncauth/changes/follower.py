@@ -9,15 +9,18 @@ import contextlib
 import logging
 from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
+from math import floor
 from typing import Any
 
 from asyncauth.clock import Clock
 from asyncauth.db import revocations
+from asyncauth.db.cutoffs import read_cutoffs
 from asyncauth.db.engine import Database
 from asyncauth.db.feed import Position, Record, advance, news_statement, recent_ids_statement, start, start_statement
 from asyncauth.errors import AuthError, DatabaseUnavailableError
 from asyncauth.settings import Settings
 from asyncauth.tasks import BACKGROUND, Tasks
+from asyncauth.tokens.cutoffs import Cutoffs
 from asyncauth.tokens.revoked import Revocations
 from asyncauth.users import Users
 
@@ -39,14 +42,22 @@ async def read_position(database: Database, elapsed: float, horizon_seconds: flo
 
 
 class Follower:
-    """Reads what is new, tells `users` and `revoked`, and keeps the proof.
+    """Reads what is new, tells `users`, `revoked` and `cutoffs`, and keeps the proof.
 
     Args:
         airflow: whether Airflow's table of revoked tokens stands.
     """
 
     def __init__(
-        self, database: Database, users: Users, revoked: Revocations, clock: Clock, settings: Settings, *, airflow: bool
+        self,
+        database: Database,
+        users: Users,
+        revoked: Revocations,
+        cutoffs: Cutoffs,
+        clock: Clock,
+        settings: Settings,
+        *,
+        airflow: bool,
     ) -> None:
         self.proven_until = 0.0
         """On the clock that runs through suspension: when memory stops being proven."""
@@ -67,6 +78,7 @@ class Follower:
         self._database = database
         self._users = users
         self._revoked = revoked
+        self._cutoffs = cutoffs
         self._clock = clock
         self._settings = settings
         self._airflow = airflow
@@ -155,7 +167,7 @@ class Follower:
                 self._learn(news.records)
                 self.records += len(news.records)
                 self.lag_seconds = max(0.0, self._clock.now() - (news.position.at or 0) / 1e6)
-            if not self._relies_on_triggers:
+            if not self._relies_on_triggers or _is_about_many(news.records):
                 await self._read_revocations()
         await self._forget_expired_revocations()
         self.proven_until = sent + self._settings.max_staleness_seconds
@@ -199,7 +211,9 @@ class Follower:
         self.flushes[reason] += 1
 
     def _learn(self, records: Iterable[Record]) -> None:
-        self._users.learn(record for record in records if record.token is None)
+        self._users.learn(record for record in records if not record.ends_tokens)
+        ends = [(record.item, *record.cutoff) for record in records if record.item is not None and record.cutoff]
+        self._cutoffs.add(ends)
         tokens = [record.token for record in records if record.token is not None]
         self._revoked.own.add(((iss, jti), exp) for iss, jti, exp in tokens if iss is not None)
         self._revoked.airflow.add((jti, exp) for iss, jti, exp in tokens if iss is None)
@@ -209,13 +223,24 @@ class Follower:
         if now < self._purged_at:  # the clock was ahead, and now it went back: some were forgotten too soon
             await self._read_revocations()
         self._revoked.purge(now)
+        self._cutoffs.purge(self._oldest(now))
         self._purged_at = now
+
+    def _oldest(self, now: float) -> int:
+        """Tokens issued then or before are refused for their age."""
+        return floor(now) - self._settings.jwt_leeway_seconds - self._settings.jwt_max_age_seconds
 
     async def _read_revocations(self) -> None:
         """All that still matter: a token is accepted for the leeway after it expired."""
+        self._cutoffs.add(await self._database.ask(read_cutoffs(self._oldest(self._clock.now()))))
         since = int(self._clock.now()) - self._settings.jwt_leeway_seconds
         own = await self._database.ask(revocations.read_own(since))
         self._revoked.own.add(((iss, jti), exp) for iss, jti, exp in own)
         if self._airflow:
             rows = await self._database.ask(revocations.read_airflow(self._database.dialect, since))
             self._revoked.airflow.add((jti, exp) for jti, exp in rows)
+
+
+def _is_about_many(records: Iterable[Record]) -> bool:
+    """Whether one of them stands for the cut-offs of more users than are named."""
+    return any(record.kind == "cutoff" and record.cutoff is None for record in records)

@@ -1,4 +1,4 @@
-"""Now and then: do the triggers still stand? Are there old records to delete?"""
+"""Now and then: do the triggers still stand? Are there old rows to delete?"""
 
 import asyncio
 import logging
@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from asyncauth.changes.follower import Follower
 from asyncauth.clock import Clock
 from asyncauth.db.engine import Database
-from asyncauth.db.purge import purge_changes
+from asyncauth.db.purge import purge_changes, purge_expired
 from asyncauth.db.triggers import find_missing
 from asyncauth.errors import AuthError
 from asyncauth.settings import Settings
@@ -47,7 +47,10 @@ class Upkeep:
                 log.exception("upkeep of the change log failed")
 
     async def _purge(self) -> None:
-        await purge_changes(self._database, self._clock.now(), self._settings.change_retention_seconds)
+        settings, now = self._settings, self._clock.now()
+        await purge_changes(self._database, now, settings.change_retention_seconds)
+        leeway_seconds, max_age_seconds = settings.jwt_leeway_seconds, settings.jwt_max_age_seconds
+        await purge_expired(self._database, now, leeway_seconds=leeway_seconds, max_age_seconds=max_age_seconds)
 
     async def check_triggers(self) -> None:
         """Look, and tell the follower. What it knows is forgotten whenever the answer changes: changes went unnoted.

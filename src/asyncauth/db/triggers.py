@@ -14,11 +14,13 @@ from typing import Any
 from sqlalchemy import Column, Connection, Table, inspect, text
 from sqlalchemy.exc import DBAPIError
 
+from asyncauth.db import cutoff_triggers
 from asyncauth.db.feed import EVERYTHING
 from asyncauth.db.tables import (
     actions,
     airflow_revocations,
     changes,
+    cutoffs,
     group_roles,
     group_users,
     groups,
@@ -78,19 +80,29 @@ WATCHED = (
 _TOKENS = (revocations, airflow_revocations)
 
 
-def create_triggers(connection: Connection, *, offline: bool = False) -> None:
+def create_triggers(connection: Connection, *, offline: bool = False, without: Collection[str] = ()) -> None:
     """Make the triggers on those watched tables that stand; all that are watched but Airflow's, when `offline`.
+
+    Args:
+        without: tables that do not stand yet, when `offline`.
 
     Raises:
         sqlalchemy.exc.DBAPIError: the account may not.
     """
     dialect = connection.dialect.name
     given = _schema(connection, offline=offline) if dialect == "postgresql" else _new_id(connection)
-    there = _watched_names() - {airflow_revocations.name} if offline else set(inspect(connection).get_table_names())
+    if offline:
+        there = _watched_names() - {airflow_revocations.name, *without}
+    else:
+        there = set(inspect(connection).get_table_names())
     make = {"postgresql": _postgresql, "sqlite": _sqlite}.get(dialect, _mysql)
     make_token = {"postgresql": _postgresql_token, "sqlite": _sqlite_token}.get(dialect, _mysql_token)
     statements = [statement for watch in WATCHED if watch.table.name in there for statement in make(watch, given)]
     statements += [statement for table in _TOKENS if table.name in there for statement in make_token(table, given)]
+    if cutoffs.name in there:
+        statements += _cutoff_record(dialect, given)
+        place = given if dialect == "postgresql" else _new_cutoff_id(connection)
+        statements += cutoff_triggers.statements(dialect, place)
     for statement in statements:
         connection.execute(text(statement))
 
@@ -160,7 +172,7 @@ def drop_triggers(connection: Connection) -> None:
 
 
 def _watched_names() -> set[str]:
-    return {table.name for table in (*(watch.table for watch in WATCHED), *_TOKENS)}
+    return {table.name for table in (*(watch.table for watch in WATCHED), *_TOKENS, cutoffs)}
 
 
 def _schema(connection: Connection, *, offline: bool = False) -> str:
@@ -177,6 +189,10 @@ def _new_id(connection: Connection) -> str:
     return f"NEXTVAL({changes.name}_id_seq)" if connection.dialect.supports_sequences else "NULL"
 
 
+def _new_cutoff_id(connection: Connection) -> str:
+    return f"NEXTVAL({cutoffs.name}_id_seq)" if connection.dialect.supports_sequences else "NULL"
+
+
 def expected(dialect: str, tables: Collection[str]) -> set[tuple[str, str]]:
     """The (trigger, table) pairs that have to stand where `tables` stand."""
     pairs = {
@@ -185,7 +201,10 @@ def expected(dialect: str, tables: Collection[str]) -> set[tuple[str, str]]:
         for event in _events(watch, dialect)
         if watch.table.name in tables
     }
-    return pairs | {(_name(table, _INSERT), table.name) for table in _TOKENS if table.name in tables}
+    pairs |= {(_name(table, _INSERT), table.name) for table in (*_TOKENS, cutoffs) if table.name in tables}
+    if cutoffs.name in tables and users.name in tables:
+        pairs |= {(name, users.name) for name in cutoff_triggers.names(dialect)}
+    return pairs
 
 
 def find_missing(connection: Connection) -> list[str]:
@@ -359,3 +378,24 @@ def _sqlite_token(table: Table, _: str) -> Iterator[str]:
     iss, exp = ("NEW.iss", "NEW.exp") if table is revocations else ("NULL", "CAST(strftime('%s', NEW.exp) AS INTEGER)")
     record = f"INSERT INTO {changes.name} (kind, iss, jti, exp) VALUES ('token', {iss}, NEW.jti, {exp});"
     yield from _sqlite_trigger(table, _INSERT, "", record)
+
+
+# ── cut-offs: the record brings the user, the time and the reason ──
+
+
+def _cutoff_record(dialect: str, given: str) -> Iterator[str]:
+    if dialect == "postgresql":
+        columns = (f"CASE WHEN many > {MANY} THEN NULL ELSE {column} END" for column in ("user_id", "reason", "at"))
+        records = (
+            f"SELECT DISTINCT 'cutoff', {', '.join(columns)} "
+            "FROM (SELECT *, count(*) OVER () AS many FROM new_rows) AS counted"
+        )
+        yield from _postgresql_trigger(cutoffs, _INSERT, given, records, ", jti, exp")
+    elif dialect == "sqlite":
+        values = "'cutoff', NEW.user_id, NEW.reason, NEW.at"
+        record = f"INSERT INTO {changes.name} (kind, item, jti, exp) VALUES ({values});"
+        yield from _sqlite_trigger(cutoffs, _INSERT, "", record)
+    else:
+        values = f"{given}, 'cutoff', NEW.user_id, NEW.reason, NEW.at"
+        record = f"INSERT INTO {changes.name} (id, kind, item, jti, exp) VALUES ({values})"
+        yield from _mysql_trigger(cutoffs, _INSERT, record)

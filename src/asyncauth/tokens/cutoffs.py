@@ -1,5 +1,6 @@
 """Until when the tokens of a user are refused, in memory."""
 
+import heapq
 from collections.abc import Iterable
 
 DELETED = "deleted"
@@ -13,6 +14,10 @@ class Cutoffs:
     def __init__(self) -> None:
         self._latest: dict[int, int] = {}
         self._deleted: dict[int, int] = {}
+        self._by_time: list[tuple[int, int]] = []
+
+    def __len__(self) -> int:
+        return len(self._latest)
 
     def latest(self, user_id: int) -> int:
         """The latest cut-off of any reason; -1: none."""
@@ -22,15 +27,22 @@ class Cutoffs:
         """When a user of that id was last deleted; -1: never."""
         return self._deleted.get(user_id, -1)
 
+    def issue_time(self, user_id: int, now: float) -> int:
+        """The `iat` of what is issued `now`: the next second, if a cut-off stands at this one."""
+        return max(int(now), self.latest(user_id) + 1)
+
     def add(self, rows: Iterable[tuple[int, int, str]]) -> None:
         """Add (user id, time, reason) triples, in any order. Nothing is ever taken back."""
         for user_id, at, reason in rows:
-            self._latest[user_id] = max(at, self._latest.get(user_id, -1))
-            if reason == DELETED:
-                self._deleted[user_id] = max(at, self._deleted.get(user_id, -1))
+            for known in (self._latest, self._deleted) if reason == DELETED else (self._latest,):
+                if at > known.get(user_id, -1):
+                    known[user_id] = at
+                    heapq.heappush(self._by_time, (at, user_id))
 
     def purge(self, before: int) -> None:
         """Forget those at `before` or earlier: no token is that old."""
-        for known in (self._latest, self._deleted):
-            for user_id in [user_id for user_id, at in known.items() if at <= before]:
-                del known[user_id]
+        while self._by_time and self._by_time[0][0] <= before:
+            _, user_id = heapq.heappop(self._by_time)
+            for known in (self._latest, self._deleted):
+                if known.get(user_id, before + 1) <= before:
+                    del known[user_id]

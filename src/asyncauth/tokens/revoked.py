@@ -60,7 +60,10 @@ class Revocations:
         self.airflow: RevokedSet[str] = _AirflowSet(leeway_seconds)
 
     def __contains__(self, claims: Claims) -> bool:
-        return claims.token_id in self.own or (claims.jti in self.airflow and self._is_airflows(claims))
+        own = self.own
+        if claims.token_id in own or (claims.login_key is not None and claims.login_key in own):
+            return True
+        return claims.jti in self.airflow and self._is_airflows(claims)
 
     def fits_airflow(self, claims: Claims) -> bool:
         """Whether Airflow's table can hold it: 32 characters for the id, a TIMESTAMP for the expiry, and no room for an

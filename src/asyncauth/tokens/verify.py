@@ -35,6 +35,7 @@ class Verifier:
         issuers: accepted values of `iss`; empty: any.
         audiences: accepted values of `aud`; empty: any.
         leeway_seconds: tolerated difference of clocks.
+        max_age_seconds: a token that was issued longer ago is refused; None: never for that.
         size: tokens remembered at most; size_bytes: the same in bytes of their text.
     """
 
@@ -45,6 +46,7 @@ class Verifier:
         issuers: tuple[str, ...],
         audiences: tuple[str, ...],
         leeway_seconds: int,
+        max_age_seconds: int | None = None,
         size: int,
         size_bytes: int,
     ) -> None:
@@ -52,6 +54,9 @@ class Verifier:
         self._issuers = issuers
         self._audiences = frozenset(audiences)
         self._leeway_seconds = leeway_seconds
+        # A token issued in the second of a cut-off carries the next one.
+        self._ahead_seconds = max(leeway_seconds, 1)
+        self._max_age_seconds = float("inf") if max_age_seconds is None else max_age_seconds
         self._seen: OrderedDict[str, Claims] = OrderedDict()
         self._seen_bytes = 0
         self._size = size
@@ -81,8 +86,10 @@ class Verifier:
             raise ExpiredTokenError("exp has passed")
         if claims.not_before > now + leeway:
             raise ImmatureTokenError("nbf lies in the future")
-        if claims.issued_at > now + leeway:
+        if claims.issued_at > now + self._ahead_seconds:
             raise ImmatureTokenError("iat lies in the future")
+        if claims.issued_at <= now - leeway - self._max_age_seconds:
+            raise ExpiredTokenError("iat lies too far in the past")
 
     def _read(self, token: str) -> Claims:
         if len(token) > MAX_TOKEN_BYTES:

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from asyncauth.db.cutoffs import upgrade_hash
 from tests.database.feed.people import ADA, BOB, EDITOR, EVE, OPERATOR, VIEWER, add_people
 
 pytestmark = pytest.mark.parametrize(
@@ -44,6 +45,16 @@ PAIRS = {
             "UPDATE ab_view_menu SET name = 'DAG:x' WHERE id = 1",
         ),
         ("UPDATE ab_group_role SET role_id = 1", "UPDATE ab_permission SET name = 'can_x' WHERE id = 2"),
+    ),
+    "passwords changed, users switched off and deleted": (
+        (
+            f"UPDATE ab_user SET password = 'a' WHERE id = {ADA}",
+            f"DELETE FROM ab_user WHERE id = {EVE}",
+        ),
+        (
+            f"UPDATE ab_user SET password = 'b', active = false WHERE id = {BOB}",
+            f"UPDATE ab_user SET password = 'c' WHERE id = {BOB}",
+        ),
     ),
     "a login and a change": (
         (
@@ -101,7 +112,7 @@ async def test_many_who_write_at_once(engine: AsyncEngine, full: bool) -> None:
     async def write(one: int) -> None:
         for turn in range(100 if full else 15):
             statements = [
-                f"UPDATE ab_user SET first_name = '{turn}' WHERE id = {one}",
+                f"UPDATE ab_user SET first_name = '{turn}', password = '{turn}' WHERE id = {one}",
                 f"UPDATE ab_role SET name = 'r{one}-{turn}' WHERE id = {one}",
             ]
             async with engine.begin() as connection:
@@ -112,4 +123,20 @@ async def test_many_who_write_at_once(engine: AsyncEngine, full: bool) -> None:
         await asyncio.gather(*(write(one) for one in range(1000, 1004)))
     async with engine.connect() as connection:
         count = (await connection.exec_driver_sql("SELECT count(*) FROM asyncauth_change WHERE item >= 1000")).scalar()
-    assert count == 4 * 2 * (100 if full else 15)
+        ended = (await connection.exec_driver_sql("SELECT count(*) FROM asyncauth_cutoff")).scalar()
+    assert count == 4 * 3 * (100 if full else 15)
+    assert ended == 4 * (100 if full else 15)
+
+
+async def test_a_hash_is_upgraded_beside_changes(engine: AsyncEngine) -> None:
+    """Our own transaction neither waits for somebody who has just changed another password, nor makes them wait."""
+    await add_people(engine)
+    async with engine.begin() as connection:
+        await connection.exec_driver_sql("UPDATE ab_user SET password = 'old'")
+    change = "UPDATE ab_user SET password = 'b' WHERE id = {}"
+    async with engine.connect() as ours, engine.connect() as theirs, asyncio.timeout(WAIT_SECONDS):
+        await theirs.exec_driver_sql(change.format(BOB))
+        assert await upgrade_hash(ours, ADA, "old", "new")
+        await theirs.exec_driver_sql(change.format(EVE))
+        await ours.commit()
+        await theirs.commit()

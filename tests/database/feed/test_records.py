@@ -18,7 +18,8 @@ CASES: dict[str, Records] = {
     # bookkeeping, and what is in nobody's memory
     f"UPDATE ab_user SET last_login = CURRENT_TIMESTAMP, login_count = 7, fail_login_count = 0 WHERE id = {ADA}": [],
     f"UPDATE ab_user SET changed_on = CURRENT_TIMESTAMP, changed_by_fk = {BOB} WHERE id = {ADA}": [],
-    f"UPDATE ab_user SET password = 'hash' WHERE id = {ADA}": [],
+    f"UPDATE ab_user SET password = password WHERE id = {ADA}": [],
+    f"UPDATE ab_user SET password = 'hash' WHERE id = {ADA}": [("cutoff", ADA)],
     "UPDATE ab_user SET username = username, first_name = first_name, active = active, email = email": [],
     "UPDATE ab_user SET active = false WHERE id = 4711": [],
     "UPDATE ab_group SET name = 'crew', label = 'Crew' WHERE id = 1": [],
@@ -33,11 +34,11 @@ CASES: dict[str, Records] = {
     f"UPDATE ab_user SET username = 'ad\u00e1' WHERE id = {ADA}": [("user", ADA)],
     f"UPDATE ab_user SET last_name = 'L ' WHERE id = {ADA}": [("user", ADA)],
     f"UPDATE ab_user SET email = 'ADA@example.org', login_count = 9 WHERE id = {ADA}": [("user", ADA)],
-    f"UPDATE ab_user SET active = false WHERE id = {ADA}": [("user", ADA)],
-    f"UPDATE ab_user SET active = NULL WHERE id = {ADA}": [("user", ADA)],
+    f"UPDATE ab_user SET active = false WHERE id = {ADA}": [("user", ADA), ("cutoff", ADA)],
+    f"UPDATE ab_user SET active = NULL WHERE id = {ADA}": [("user", ADA), ("cutoff", ADA)],
     f"UPDATE ab_user SET first_name = 'X' WHERE id <> {BOB}": [("user", ADA), ("user", EVE)],
-    f"UPDATE ab_user SET id = 50 WHERE id = {EVE}": [("user", EVE), ("user", 50)],
-    f"DELETE FROM ab_user WHERE id = {EVE}": [("user", EVE)],
+    f"UPDATE ab_user SET id = 50 WHERE id = {EVE}": [("user", EVE), ("user", 50), ("cutoff", EVE)],
+    f"DELETE FROM ab_user WHERE id = {EVE}": [("user", EVE), ("cutoff", EVE)],
     # what users hold
     f"INSERT INTO ab_user_role (id, user_id, role_id) VALUES (9, {EVE}, {VIEWER})": [("user", EVE)],
     f"UPDATE ab_user_role SET role_id = {OPERATOR} WHERE user_id = {ADA}": [("user", ADA)],
@@ -78,7 +79,10 @@ MERGES = {
             ("user", ADA)
         ],
         "WITH gone AS (DELETE FROM ab_user_role RETURNING user_id) UPDATE ab_user SET active = false "
-        "WHERE id IN (SELECT user_id FROM gone)": [("user", ADA), ("user", ADA), ("user", BOB), ("user", BOB)],
+        "WHERE id IN (SELECT user_id FROM gone)": [
+            *[("user", ADA), ("user", ADA), ("user", BOB), ("user", BOB)],
+            *[("cutoff", ADA), ("cutoff", BOB)],
+        ],
     },
     "mysql": {
         f"INSERT INTO ab_role (id, name) VALUES ({VIEWER}, 'V') ON DUPLICATE KEY UPDATE name = 'V'": [("role", VIEWER)],
@@ -159,7 +163,7 @@ async def test_truncate_is_noted(engine: AsyncEngine) -> None:
             "ab_user_group": {users},
             "ab_group_role": {users},
             "ab_permission_view_role": {roles},
-            "ab_user CASCADE": {users},
+            "ab_user CASCADE": {users, ("cutoff", ADA), ("cutoff", BOB), ("cutoff", EVE)},
             "ab_group CASCADE": {users},
             "ab_role CASCADE": {users, roles},
             "ab_permission_view CASCADE": {roles},

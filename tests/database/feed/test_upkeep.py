@@ -133,6 +133,35 @@ async def test_without_triggers_revocations_are_read_whole(
         await auth.get_user_from_token(second)
 
 
+@pytest.mark.parametrize("lost", ["asyncauth_asyncauth_cutoff_insert", "asyncauth_ab_user_cutoff_update"])
+async def test_without_triggers_cut_offs_are_read_whole(
+    auth: AuthManager, database: Database, clock: FakeClock, lost: str
+) -> None:
+    """At each look; and our own use cases are known at once here."""
+    table = "asyncauth_cutoff" if "asyncauth_cutoff" in lost else "ab_user"
+    ending = f" ON {table}" if database.host.dialect == "postgresql" else ""
+    id_ = "" if database.host.dialect == "postgresql" else "id, "
+    insert = f"INSERT INTO asyncauth_cutoff ({id_}user_id, at, reason) VALUES ({id_ and '{}, '}{ADA}, {{}}, 'logout')"
+    tokens = [auth.issue_token(ADA)]
+    await anyio.to_thread.run_sync(execute, database, f"DROP TRIGGER {lost}{ending}")
+    assert any("missing or disabled" in finding.what and lost in finding.what for finding in await wrong(database))
+    await running(auth).upkeep.check_triggers()
+    assert auth.status().degraded == "no triggers"
+    for number in range(2):
+        clock.advance(2)
+        values = (9000 + number, int(clock.now) - 1) if id_ else (int(clock.now) - 1,)
+        await anyio.to_thread.run_sync(execute, database, insert.format(*values))
+        await auth.get_user_from_token(tokens[-1])
+        await poll(auth)
+        with pytest.raises(RevokedTokenError):
+            await auth.get_user_from_token(tokens[-1])
+        tokens.append(auth.issue_token(ADA))
+        await auth.get_user_from_token(tokens[-1])
+    await auth.end_tokens(ADA)
+    with pytest.raises(RevokedTokenError):
+        await auth.get_user_from_token(tokens[-1])
+
+
 async def test_who_did_not_notice_forgets_all_the_same(auth: AuthManager, database: Database, clock: FakeClock) -> None:
     """Triggers that were missing and are made anew between two checks: what went unnoted meanwhile, users and
     revocations, is known after the next look."""
