@@ -44,5 +44,8 @@ def empty(database: Database) -> None:
         for table in reversed(fab.sorted_tables):
             connection.execute(delete(table))
         connection.execute(delete(revocations))
+        for table in own.sorted_tables:
+            if table not in (changes, feed):
+                connection.execute(delete(table))
         connection.execute(delete(changes))
         connection.execute(update(feed).values(purged=0))

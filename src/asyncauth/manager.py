@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from anyio import Lock, to_thread
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from asyncauth.changes.consistency import covers
 from asyncauth.clock import SYSTEM_CLOCK, Clock
@@ -19,12 +19,15 @@ from asyncauth.db.feed import read_mark
 from asyncauth.db.find import get_user_id
 from asyncauth.decide import allowed_resources, decide, filter_allowed
 from asyncauth.errors import (
+    AuthError,
     ClosedError,
     ConfigurationError,
     ConsistencyTokenError,
     ExpiredTokenError,
+    ForbiddenError,
     RevokedTokenError,
     StaleError,
+    TokenError,
 )
 from asyncauth.login.database import authenticate
 from asyncauth.model import Claims, Decision, User, Written
@@ -32,6 +35,7 @@ from asyncauth.running import Running, connect
 from asyncauth.settings import Settings
 from asyncauth.status import Status, read_status
 from asyncauth.tasks import run_to_end
+from asyncauth.tokens.api_keys import is_api_key
 from asyncauth.tokens.keys import load_key
 from asyncauth.tokens.verify import parse_user_id
 
@@ -93,6 +97,8 @@ class AuthManager:
     async def _end(self, running: Running) -> None:
         for task in running.background:
             task.cancel()
+        with contextlib.suppress(AuthError):
+            await running.keys.note_uses()
         drain_seconds = self.settings.database_timeout_seconds + self.settings.password_queue_seconds
         await running.tasks.close(drain_seconds=drain_seconds)
         await self._dispose(running.database.engine)
@@ -145,21 +151,28 @@ class AuthManager:
 
     def find_user_from_token(self, token: object) -> User | None:
         """The first three steps from memory alone: None means that the user has to be loaded, with
-        `get_user_from_token`. For the loop's thread.
+        `get_user_from_token`. For the loop's thread. A token here and there is a signed one or an API key.
 
         Raises:
             TokenError: the token is refused (401).
             StaleError: memory is not proven current (503).
         """
         running = self._require_running()
-        claims = self._admit(running, token)
-        return running.users.find(claims.user_id, self._elapsed())
+        try:
+            claims = self._admit(running, token)
+        except TokenError:  # this way round it costs signed tokens nothing
+            if not is_api_key(token):
+                raise
+        else:
+            return running.users.find(claims.user_id, self._elapsed())
+        self._require_proof(running)
+        return running.keys.find_user(token)
 
     async def get_user_from_token(self, token: object, *, at_least: str | None = None) -> User:
         """Token → user. Waits only if the user is not in memory, or for a change that this worker does not know yet.
 
         Args:
-            token: the signed token.
+            token: the signed token, or an API key: then the user is narrowed to the key's scope.
             at_least: the consistency token of a change that must be known first.
 
         Raises:
@@ -168,7 +181,15 @@ class AuthManager:
             UnavailableError: it cannot be known just now (503).
         """
         running = self._require_running()
-        claims = self._admit(running, token)
+        key = None
+        try:
+            claims = self._admit(running, token)
+        except TokenError:
+            if not is_api_key(token):
+                raise
+            key = token
+        if key is not None:
+            return await self._get_user_of_key(running, key, at_least)
         if at_least is not None:
             await self._catch_up(running, at_least)
             self._admit(running, token)  # again: the change may be that this token was revoked
@@ -176,6 +197,14 @@ class AuthManager:
         if user is None:
             user = await running.users.get(claims.user_id)
             self._admit(running, token)  # again: the load took time
+        return user
+
+    async def _get_user_of_key(self, running: Running, text: str, at_least: str | None) -> User:
+        self._require_proof(running)
+        if at_least is not None:
+            await self._catch_up(running, at_least)
+        user = await running.keys.get_user(text)
+        self._require_proof(running)  # again: the load took time
         return user
 
     def _admit(self, running: Running, token: object) -> Claims:
@@ -202,7 +231,14 @@ class AuthManager:
         return await self.get_user(claims.user_id if isinstance(claims, Claims) else parse_user_id(claims.get("sub")))
 
     def serialize_user(self, user: User) -> dict[str, str]:
-        """The claims that `deserialize_user` turns back into the user."""
+        """The claims that `deserialize_user` turns back into the user.
+
+        Raises:
+            ForbiddenError: the user came with an API key. A token made of this would not be narrowed to its scope, and
+                would outlive it.
+        """
+        if user.api_key_id is not None:
+            raise ForbiddenError("who came with an API key gets no other token")
         return {"sub": str(user.id)}
 
     async def get_user(self, user_id: int | None = None, *, username: str | None = None) -> User:
@@ -225,15 +261,31 @@ class AuthManager:
         a user in the hand is not a licence.
 
         Raises:
-            StaleError: the user has changed or left memory and has to be loaded with `get_user`, or memory is not
+            TokenError: the user came with an API key that is revoked or expired.
+            StaleError: the user has changed or left memory and has to be loaded with `load_current`, or memory is not
                 proven current.
         """
         running = self._require_running()
         self._require_proof(running)
         known = running.users.peek(user.id, self._elapsed())
         if known is None:
-            raise StaleError("the user has changed or left memory: load it again with get_user")
-        return known
+            raise StaleError("the user has changed or left memory: load it again with load_current")
+        return known if user.api_key_id is None else running.keys.current(user.api_key_id, known)
+
+    async def load_current(self, user: User) -> User:
+        """As `current`, loading what is not in memory. Unlike `get_user` it narrows who came with an API key.
+
+        Raises:
+            TokenError: the API key is revoked or expired.
+            UserNotFoundError, UserInactiveError: 401.
+            UnavailableError: 503.
+        """
+        running = self._require_running()
+        known = await self.get_user(user.id)
+        if user.api_key_id is None:
+            return known
+        await running.keys.load(user.api_key_id)
+        return self.current(user)
 
     # ── tokens ──
 
@@ -302,6 +354,20 @@ class AuthManager:
     async def hash_password(self, password: str) -> str:
         """A new hash for a password, made off the event loop. Raises BusyError."""
         return await self._require_running().hasher.make(password)
+
+    async def read(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+        """Run a use case that changes nothing, in one snapshot.
+
+        Raises:
+            ChangeError: raised by `work`.
+            DatabaseUnavailableError: see `Database.read`.
+        """
+        running = self._require_running()
+        return await running.tasks.run(running.database.read(work), "asyncauth question")
+
+    def now(self) -> float:
+        """What time it is: seconds since the epoch, by the clock that the manager was given."""
+        return self._now()
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> Written[T]:
         """Run a use case in one transaction; this worker sees what it changed at once, others within the bound, or at

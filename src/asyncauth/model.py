@@ -65,6 +65,10 @@ class User:
     last_name: str = field(default="", repr=False)
     email: str = field(default="", repr=False)
     active: bool = True
+    scope: frozenset[PermissionKey] | None = field(default=None, repr=False)
+    """What the API key that was shown may at most; `roles` are narrowed to it already. None: it narrows nothing."""
+    api_key_id: int | None = None
+    """The API key that was shown; None: another kind of token."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +82,8 @@ class Claims:
     issued_at: int
     not_before: int
     expires_at: int
+    login_id: str | None = None
+    """`sid`: the login that the token comes from, if refresh tokens carry it on."""
     token_id: tuple[str, str] = field(init=False, repr=False, compare=False)
     """(issuer or "", jti): what a revocation names. Never the token's text: ECDSA signatures are malleable."""
 
@@ -108,6 +114,8 @@ class Decision:
         user = self.user
         if user is None or not user.active:
             return "the user is inactive"
+        if user.scope is not None and permission_key(self.action, self.resource) not in user.scope:
+            return f"the scope of API key {user.api_key_id} leaves out `{self.action}` on `{self.resource}`"
         looked_at = ", ".join(f"`{role.name}`" for role in user.roles)
         where = f"looked at: {looked_at}" if looked_at else "the user has no role"
         return f"no role of `{user.username}` has permission `{self.action}` on `{self.resource}` ({where})"

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from sqlalchemy import NullPool
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
+from asyncauth.api_keys import ApiKeys
 from asyncauth.changes.consistency import Receipts, make_receipts
 from asyncauth.changes.follower import Follower, read_position
 from asyncauth.changes.postgres import Listener
@@ -22,6 +23,7 @@ from asyncauth.errors import ConfigurationError
 from asyncauth.passwords import PasswordHasher
 from asyncauth.settings import Settings
 from asyncauth.tasks import BACKGROUND, Tasks
+from asyncauth.tokens.cutoffs import Cutoffs
 from asyncauth.tokens.issue import Issuer
 from asyncauth.tokens.keys import Key
 from asyncauth.tokens.revoked import Revocations
@@ -52,7 +54,9 @@ class Running:
     verifier: Verifier
     receipts: Receipts
     revoked: Revocations
+    cutoffs: Cutoffs
     users: Users
+    keys: ApiKeys
     follower: Follower
     upkeep: Upkeep
     wakers: tuple[Waker, ...]
@@ -82,8 +86,10 @@ async def connect(settings: Settings, engine: AsyncEngine, key: Key, clock: Cloc
     position = await read_position(database, clock.elapsed(), settings.late_commit_horizon_seconds)
     users = Users(loader, tasks, clock, settings, position, coarse=database.dialect == "sqlite")
     revoked = Revocations(settings.issuers, settings.jwt_leeway_seconds)
-    follower = Follower(database, users, revoked, clock, settings, airflow=state.airflow_revocations)
-    upkeep = Upkeep(database, follower, clock, settings)
+    cutoffs = Cutoffs()
+    keys = ApiKeys(database, users, cutoffs, tasks, clock, settings)
+    follower = Follower(database, users, keys, revoked, clock, settings, airflow=state.airflow_revocations)
+    upkeep = Upkeep(database, follower, keys, clock, settings)
     await upkeep.check_triggers()
     await follower.begin()
     wakers = tuple(_wakers(engine, follower, position.epoch, settings))
@@ -100,7 +106,9 @@ async def connect(settings: Settings, engine: AsyncEngine, key: Key, clock: Cloc
         verifier=_verifier(key, settings),
         receipts=make_receipts(key),
         revoked=revoked,
+        cutoffs=cutoffs,
         users=users,
+        keys=keys,
         follower=follower,
         upkeep=upkeep,
         wakers=wakers,

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any
 
+from asyncauth.api_keys import ApiKeys
 from asyncauth.clock import Clock
 from asyncauth.db import revocations
 from asyncauth.db.engine import Database
@@ -39,14 +40,22 @@ async def read_position(database: Database, elapsed: float, horizon_seconds: flo
 
 
 class Follower:
-    """Reads what is new, tells `users` and `revoked`, and keeps the proof.
+    """Reads what is new, tells `users`, `keys` and `revoked`, and keeps the proof.
 
     Args:
         airflow: whether Airflow's table of revoked tokens stands.
     """
 
     def __init__(
-        self, database: Database, users: Users, revoked: Revocations, clock: Clock, settings: Settings, *, airflow: bool
+        self,
+        database: Database,
+        users: Users,
+        keys: ApiKeys,
+        revoked: Revocations,
+        clock: Clock,
+        settings: Settings,
+        *,
+        airflow: bool,
     ) -> None:
         self.proven_until = 0.0
         """On the clock that runs through suspension: when memory stops being proven."""
@@ -66,6 +75,7 @@ class Follower:
         """Tells other workers to look, where the database cannot."""
         self._database = database
         self._users = users
+        self._keys = keys
         self._revoked = revoked
         self._clock = clock
         self._settings = settings
@@ -180,7 +190,8 @@ class Follower:
         """
         self._relies_on_triggers = yes
         settings = self._settings
-        self._users.limit_age(settings.max_entry_age_seconds if yes else settings.max_staleness_seconds)
+        for memory in (self._users, self._keys):
+            memory.limit_age(settings.max_entry_age_seconds if yes else settings.max_staleness_seconds)
         await self.restart("the triggers stand again" if yes else "triggers are missing")
 
     async def restart(self, reason: str) -> None:
@@ -194,12 +205,14 @@ class Follower:
             self._database, self._clock.elapsed(), self._settings.late_commit_horizon_seconds
         )
         self._users.restart(position)
+        self._keys.restart()
         await self._read_revocations()
         self._hole = None
         self.flushes[reason] += 1
 
     def _learn(self, records: Iterable[Record]) -> None:
-        self._users.learn(record for record in records if record.token is None)
+        self._users.learn(record for record in records if not record.ends_tokens)
+        self._keys.learn(record for record in records if record.kind == "api_key")
         tokens = [record.token for record in records if record.token is not None]
         self._revoked.own.add(((iss, jti), exp) for iss, jti, exp in tokens if iss is not None)
         self._revoked.airflow.add((jti, exp) for iss, jti, exp in tokens if iss is None)

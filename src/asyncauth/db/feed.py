@@ -36,6 +36,8 @@ MAX_RECORDS = 5_000
 """More new records than this are not read one by one: everything is dropped."""
 EVERYTHING = "everything"
 """The kind of a record after which nothing known before can be relied on: the triggers had been missing."""
+_ASIDE = ("token", "cutoff", "api_key")
+"""Kinds of records that change no user and no role: what ends tokens."""
 _RANGES = 8
 
 
@@ -48,6 +50,11 @@ class Record:
     kind: str
     item: int | None
     token: tuple[str | None, str, int] | None = None
+
+    @property
+    def ends_tokens(self) -> bool:
+        """Whether it changes no user and no role."""
+        return self.kind in _ASIDE
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,12 +119,12 @@ def unseen(dialect: str) -> ColumnElement[bool]:
 
 
 def tail_column(dialect: str) -> ColumnElement[str | None]:
-    """The records that may be new, but for tokens, as one text `count;id:kind:item,…,`, to select beside something else
-    in the same snapshot; NULL: none."""
+    """The records that may be new, but for those that end tokens, as one text `count;id:kind:item,…,`, to select
+    beside something else in the same snapshot; NULL: none."""
     item = func.coalesce(cast(changes.c.item, String(20)), "")
     entry = cast(changes.c.id, String(20)).concat(":").concat(changes.c.kind).concat(":").concat(item).concat(",")
     text = cast(func.count(), String(20)).concat(";").concat(func.aggregate_strings(entry, ""))
-    return select(text).where(changes.c.kind != "token", unseen(dialect)).scalar_subquery()
+    return select(text).where(*(changes.c.kind != kind for kind in _ASIDE), unseen(dialect)).scalar_subquery()
 
 
 def parse_tail(text: str | None) -> list[Record]:

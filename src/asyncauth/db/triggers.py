@@ -18,6 +18,7 @@ from asyncauth.db.feed import EVERYTHING
 from asyncauth.db.tables import (
     actions,
     airflow_revocations,
+    api_keys,
     changes,
     group_roles,
     group_users,
@@ -62,6 +63,7 @@ class Watch:
 
 
 _USER_COLUMNS = (users.c.id, users.c.username, users.c.first_name, users.c.last_name, users.c.email, users.c.active)
+_API_KEY_COLUMNS = tuple(column for column in api_keys.columns if column is not api_keys.c.last_used_at)
 WATCHED = (
     Watch(users, "user", users.c.id, inserts=False, matters=_USER_COLUMNS),
     Watch(user_roles, "user", user_roles.c.user_id, inserts=True),
@@ -73,20 +75,26 @@ WATCHED = (
     Watch(permissions, "role", None, inserts=False),
     Watch(actions, "role", None, inserts=False),
     Watch(resources, "role", None, inserts=False),
+    # When it was last used is written in batches, and is in nobody's memory.
+    Watch(api_keys, "api_key", api_keys.c.id, inserts=False, matters=_API_KEY_COLUMNS),
 )
 """Cascades need no watch of their own: the parent's delete tells, and on MariaDB only the parent's trigger fires."""
 _TOKENS = (revocations, airflow_revocations)
 
 
-def create_triggers(connection: Connection, *, offline: bool = False) -> None:
+def create_triggers(connection: Connection, *, offline: bool = False, without: Collection[str] = ()) -> None:
     """Make the triggers on those watched tables that stand; all that are watched but Airflow's, when `offline`.
+
+    Args:
+        without: tables that do not stand yet, when `offline`.
 
     Raises:
         sqlalchemy.exc.DBAPIError: the account may not.
     """
     dialect = connection.dialect.name
     given = _schema(connection, offline=offline) if dialect == "postgresql" else _new_id(connection)
-    there = _watched_names() - {airflow_revocations.name} if offline else set(inspect(connection).get_table_names())
+    there = set(inspect(connection).get_table_names()) if not offline else _watched_names()
+    there -= {airflow_revocations.name, *without} if offline else set()
     make = {"postgresql": _postgresql, "sqlite": _sqlite}.get(dialect, _mysql)
     make_token = {"postgresql": _postgresql_token, "sqlite": _sqlite_token}.get(dialect, _mysql_token)
     statements = [statement for watch in WATCHED if watch.table.name in there for statement in make(watch, given)]
