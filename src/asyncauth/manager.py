@@ -20,23 +20,27 @@ from asyncauth.db.find import get_user_id
 from asyncauth.decide import allowed_resources, decide, filter_allowed
 from asyncauth.errors import (
     AuthError,
+    ClaimError,
     ClosedError,
     ConfigurationError,
     ConsistencyTokenError,
     ExpiredTokenError,
     ForbiddenError,
+    RefreshReusedError,
     RevokedTokenError,
     StaleError,
     TokenError,
 )
 from asyncauth.login.database import authenticate
-from asyncauth.model import Claims, Decision, User, Written
+from asyncauth.login.refresh import Continued
+from asyncauth.model import Claims, Decision, TokenPair, User, Written
 from asyncauth.running import Running, connect
 from asyncauth.settings import Settings
 from asyncauth.status import Status, read_status
 from asyncauth.tasks import run_to_end
 from asyncauth.tokens.api_keys import is_api_key
 from asyncauth.tokens.keys import load_key
+from asyncauth.tokens.refresh import is_refresh_token
 from asyncauth.tokens.verify import parse_user_id
 
 T = TypeVar("T")
@@ -306,6 +310,100 @@ class AuthManager:
     def issue_token(self, user_id: int) -> str:
         """A signed token for a user whose identity somebody else has established."""
         return self._require_running().issuer.issue(user_id, self._now())
+
+    async def login_pair(self, username: str, password: str) -> TokenPair:
+        """As `login`, for an access token and a refresh token: `refresh` gives the next pair, until the login ends.
+
+        Raises:
+            ConfigurationError: refresh tokens are off.
+            LoginError: wrong, unknown or inactive: never said which (401).
+            BusyError: too many logins at once (503).
+            DatabaseUnavailableError: 503.
+        """
+        running = self._require_refresh()
+        began = int(self._now())
+        user_id = await running.tasks.run(
+            authenticate(running.database, running.hasher, username, password), "asyncauth login"
+        )
+        return await self._start_login(running, user_id, max(began, running.cutoffs.latest(user_id) + 1))
+
+    async def issue_pair(self, user_id: int) -> TokenPair:
+        """A pair of tokens for a user whose identity somebody else has established.
+
+        Raises:
+            ConfigurationError: refresh tokens are off.
+            UserNotFoundError, UserInactiveError: 401.
+            DatabaseUnavailableError: 503.
+        """
+        return await self._start_login(self._require_refresh(), user_id, None)
+
+    async def refresh(self, refresh_token: object) -> TokenPair:
+        """Spend a refresh token for a new pair of tokens of the same login. If the answer gets lost, the same token can
+        be used once more within `refresh_grace_seconds`; used again later, it ends the login.
+
+        Raises:
+            ConfigurationError: refresh tokens are off.
+            RefreshReusedError: it had been spent: its login is ended, here at once, elsewhere within the bound (401).
+            TokenError: it is unknown or expired, or its login is over (401).
+            UserNotFoundError, UserInactiveError: 401.
+            DatabaseUnavailableError: 503; try again with the same token.
+        """
+        running = self._require_refresh()
+        return await running.tasks.run(self._refresh(running, refresh_token), "asyncauth refresh")
+
+    async def end_login(self, token: object) -> str | None:
+        """End a login with all its tokens: here at once, on other workers within the bound. Doing it twice is no error.
+        Returns a consistency token; None if there was nothing to do.
+
+        Args:
+            token: any refresh token of the login, spent or not; or an access token of it; or the claims of one.
+
+        Raises:
+            TokenError: not a token of ours, or of no login (401).
+            DatabaseUnavailableError: the login may not be ended; try again.
+        """
+        running = self._require_running()
+        return await running.tasks.run(self._end_login(running, token), "asyncauth logout")
+
+    def _require_refresh(self) -> Running:
+        if not self.settings.refresh_tokens:
+            raise ConfigurationError("refresh tokens are off: set refresh_tokens (ASYNCAUTH_REFRESH_TOKENS)")
+        return self._require_running()
+
+    async def _start_login(self, running: Running, user_id: int, known_at: int | None) -> TokenPair:
+        work = running.logins.start(user_id, known_at)
+        return self._pair(running, await running.tasks.run(work, "asyncauth start of a login"))
+
+    async def _refresh(self, running: Running, token: object) -> TokenPair:
+        outcome = await running.logins.refresh(token)
+        if isinstance(outcome, Continued):
+            return self._pair(running, outcome)
+        running.revoked.own.add((token_id, outcome.until) for token_id in outcome.token_ids)
+        await running.follower.see_own_write()
+        raise RefreshReusedError("a spent refresh token came again; its login was ended")
+
+    def _pair(self, running: Running, login: Continued) -> TokenPair:
+        expires_at = min(login.issued_at + self.settings.jwt_expiration_seconds, login.ends_at)
+        access_token = running.issuer.issue(
+            login.user_id, self._now(), issued_at=login.issued_at, login_id=login.login_id, expires_at=expires_at
+        )
+        return TokenPair(access_token, login.refresh_token, expires_at, login.refresh_expires_at)
+
+    async def _end_login(self, running: Running, token: object) -> str | None:
+        if is_refresh_token(token):
+            login_id: str | None = await running.logins.find_login_id(token)
+        else:
+            claims = token if isinstance(token, Claims) else running.verifier.verify(token, self._now())
+            login_id = claims.login_id if (claims.issuer or "") in running.logins.issuers else None
+        if login_id is None:
+            raise ClaimError("the token belongs to no login that could be ended: it carries no sid")
+        ended_id = login_id
+        written = await _write(running, lambda connection: running.logins.end_in(connection, ended_id))
+        if written.value is None:
+            return None
+        until = written.value.until
+        running.revoked.own.add((token_id, until) for token_id in written.value.token_ids)
+        return written.token
 
     async def revoke_token(self, token: object) -> str | None:
         """End one token: here at once, on other workers within the bound. Doing it twice is no error, and neither is

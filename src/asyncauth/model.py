@@ -92,6 +92,17 @@ class Claims:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenPair:
+    """What a login with refresh tokens gives (RFC 6749 section 5.1). Times in seconds since the epoch."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    """Can be used once, for the next pair. Keep it where scripts of a page cannot read it."""
+    access_expires_at: int
+    refresh_expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """The answer to one question. True if allowed; the reason is put into words only when it is read."""
 

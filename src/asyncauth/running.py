@@ -20,6 +20,7 @@ from asyncauth.db.loader import Loader
 from asyncauth.db.state import State, look
 from asyncauth.db.url import parse_url
 from asyncauth.errors import ConfigurationError
+from asyncauth.login.refresh import Logins
 from asyncauth.passwords import PasswordHasher
 from asyncauth.settings import Settings
 from asyncauth.tasks import BACKGROUND, Tasks
@@ -57,6 +58,7 @@ class Running:
     cutoffs: Cutoffs
     users: Users
     keys: ApiKeys
+    logins: Logins
     follower: Follower
     upkeep: Upkeep
     wakers: tuple[Waker, ...]
@@ -109,6 +111,7 @@ async def connect(settings: Settings, engine: AsyncEngine, key: Key, clock: Cloc
         cutoffs=cutoffs,
         users=users,
         keys=keys,
+        logins=Logins(database, settings.issuers, clock, settings),
         follower=follower,
         upkeep=upkeep,
         wakers=wakers,

@@ -1,5 +1,6 @@
 """Revoked tokens in the database: our table, and Airflow's where it stands. Times in seconds since the epoch."""
 
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Insert, Select, Table, cast, func, select
@@ -26,6 +27,12 @@ async def insert_own(connection: AsyncConnection, claims: Claims) -> None:
     """Revoke in our table. Doing it twice is no error."""
     iss, jti = claims.token_id
     await _insert_once(connection, revocations, {"iss": iss, "jti": jti, "exp": claims.expires_at})
+
+
+async def insert_login(connection: AsyncConnection, token_ids: Iterable[tuple[str, str]], exp: int) -> None:
+    """Revoke all tokens of a login. Doing it twice is no error."""
+    for iss, jti in token_ids:
+        await _insert_once(connection, revocations, {"iss": iss, "jti": jti, "exp": exp})
 
 
 async def insert_airflow(connection: AsyncConnection, claims: Claims) -> None:
