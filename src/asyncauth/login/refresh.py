@@ -96,14 +96,10 @@ class Logins:
             # The very second of a cut-off is refused: what is issued in it belongs to the next.
             started_at = max(int(self._clock.now()), cut_off_at + 1) if known_at is None else known_at
             _require_later(started_at, cut_off_at)
-            login = {
-                "id": uuid.uuid4().hex,
-                "user_id": user_id,
-                "started_at": started_at,
-                "expires_at": started_at + self._absolute_seconds,
-            }
-            await connection.execute(insert(logins).values(login))
-            return await self._continue(connection, login["id"], user_id, started_at, login["expires_at"])
+            login_id, ends_at = uuid.uuid4().hex, started_at + self._absolute_seconds
+            row = {"id": login_id, "user_id": user_id, "started_at": started_at, "expires_at": ends_at}
+            await connection.execute(insert(logins).values(row))
+            return await self._continue(connection, login_id, user_id, started_at, ends_at)
 
         return await self._database.write(work)
 
