@@ -26,10 +26,12 @@ from asyncauth.errors import (
     ConsistencyTokenError,
     ExpiredTokenError,
     ForbiddenError,
+    LoginError,
     RefreshReusedError,
     RevokedTokenError,
     StaleError,
     TokenError,
+    UnauthenticatedError,
 )
 from asyncauth.login.database import authenticate
 from asyncauth.login.refresh import Continued
@@ -325,7 +327,10 @@ class AuthManager:
         user_id = await running.tasks.run(
             authenticate(running.database, running.hasher, username, password), "asyncauth login"
         )
-        return await self._start_login(running, user_id, max(began, running.cutoffs.latest(user_id) + 1))
+        try:
+            return await self._start_login(running, user_id, max(began, running.cutoffs.latest(user_id) + 1))
+        except UnauthenticatedError:
+            raise LoginError("the user was changed meanwhile") from None
 
     async def issue_pair(self, user_id: int) -> TokenPair:
         """A pair of tokens for a user whose identity somebody else has established.

@@ -8,6 +8,7 @@ INVARIANT: every transaction locks the row of the login first. So ending it and 
 and so do two refreshes.
 """
 
+import asyncio
 import logging
 import uuid
 from dataclasses import dataclass, field
@@ -22,6 +23,7 @@ from asyncauth.db.revocations import insert_login
 from asyncauth.db.tables import cutoffs, logins, refresh_tokens, users
 from asyncauth.errors import (
     AuthError,
+    DatabaseUnavailableError,
     ExpiredTokenError,
     RefreshTokenError,
     RevokedTokenError,
@@ -72,6 +74,8 @@ class Logins:
         self._clock = clock
         self._idle_seconds = settings.refresh_expiration_seconds
         self._absolute_seconds = settings.login_expiration_seconds
+        self._timeout_seconds = 2 * settings.database_timeout_seconds
+        self._turns = asyncio.Semaphore(settings.max_concurrent_loads)
         self._grace_seconds = settings.refresh_grace_seconds
         # A day at least: the setting may have been longer when the last access tokens were issued.
         self._access_seconds = max(settings.jwt_expiration_seconds, _DAY_SECONDS)
@@ -126,11 +130,17 @@ class Logins:
             DatabaseUnavailableError: see `Database.write`. If the token was spent all the same, it can be used once
                 more within the grace.
         """
-        # Apart from the transaction: a token that is made up locks nothing, and on MariaDB a plain read before the
-        # locking ones would fix what they may see.
-        login_id = await self.find_login_id(token)
         hash_ = hash_refresh_token(token)
-        return await self._database.write(lambda connection: self._refresh(connection, login_id, hash_))
+        try:
+            # A flood of them leaves connections to others.
+            async with asyncio.timeout(self._timeout_seconds), self._turns:
+                # Apart from the transaction: a token that is made up locks nothing, and on MariaDB a plain read before
+                # the locking ones would fix what they may see.
+                login_id = await self.find_login_id(token)
+                return await self._database.write(lambda connection: self._refresh(connection, login_id, hash_))
+        except TimeoutError:
+            message = "the database gave no answer in time, or too many refreshes wait for it"
+            raise DatabaseUnavailableError(message) from None
 
     async def _refresh(self, connection: AsyncConnection, login_id: str, hash_: str) -> Continued | Ended:
         login = await _lock_login(connection, login_id)

@@ -26,6 +26,7 @@ from asyncauth.errors import (
     UserNotFoundError,
 )
 from asyncauth.login import refresh as refreshing
+from asyncauth.login.refresh import Logins
 from asyncauth.passwords import Scheme, make
 from tests.forge import NOW
 from tests.managers import FakeClock, poll, quiet, running
@@ -428,6 +429,45 @@ async def test_a_wrong_password_starts_nothing(auth: AuthManager, engine: AsyncE
     assert await refused(auth.login_pair("ada", "wrong")) is LoginError
     async with engine.connect() as connection:
         assert (await connection.execute(select(logins))).all() == []
+
+
+@pytest.mark.parametrize("backend", ["sqlite+aiosqlite"], indirect=True)
+async def test_a_user_who_is_changed_during_the_login(
+    auth: AuthManager, engine: AsyncEngine, ada: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the check of the password and the start of the login: refused like a wrong password, nothing starts."""
+    start = Logins.start
+
+    async def late(logins_: Logins, user_id: int, known_at: int | None = None) -> Any:
+        async with engine.begin() as connection:
+            await cut_off(connection, ada, NOW)
+        return await start(logins_, user_id, known_at)
+
+    monkeypatch.setattr(Logins, "start", late)
+    assert await refused(auth.login_pair("ada", PASSWORD)) is LoginError
+    assert await count(engine) == 0
+
+
+@pytest.mark.parametrize("backend", ["sqlite+aiosqlite"], indirect=True)
+async def test_a_flood_of_made_up_tokens_is_bounded(auth: AuthManager, settings: Settings) -> None:
+    """Few are asked for at the same time, and none takes the lock of a writer."""
+    database = running(auth).database
+    ask, asking, most = database.ask, 0, 0
+
+    async def watched(*arguments: Any) -> Any:
+        nonlocal asking, most
+        asking += 1
+        most = max(most, asking)
+        try:
+            return await ask(*arguments)
+        finally:
+            asking -= 1
+
+    database.ask = watched  # type: ignore[method-assign]
+    flood = [auth.refresh(f"rt_{number:043}") for number in range(100)]
+    refusals = await asyncio.gather(*flood, return_exceptions=True)
+    assert {type(error) for error in refusals} == {RefreshTokenError}
+    assert most == settings.max_concurrent_loads
 
 
 @pytest.fixture
