@@ -289,9 +289,8 @@ async def test_ending_and_refreshing_at_once_leaves_nothing_alive(
 async def test_the_very_second_of_the_idle_expiry(auth: AuthManager, ada: int, clock: FakeClock) -> None:
     """Counted anew with each refresh."""
     pair = await auth.login_pair("ada", PASSWORD)
-    for _ in range(2):
-        clock.advance(IDLE - 1)
-        pair = await auth.refresh(pair.refresh_token)
+    clock.advance(IDLE - 1)
+    pair = await auth.refresh(pair.refresh_token)
     assert pair.refresh_expires_at == int(clock.now) + IDLE
     clock.now = float(pair.refresh_expires_at)
     for _ in range(2):
@@ -463,7 +462,7 @@ async def test_a_flood_of_made_up_tokens_is_bounded(auth: AuthManager, settings:
         finally:
             asking -= 1
 
-    database.ask = watched  # type: ignore[method-assign]
+    database.ask = watched  # type: ignore[method-assign, assignment]
     flood = [auth.refresh(f"rt_{number:043}") for number in range(100)]
     refusals = await asyncio.gather(*flood, return_exceptions=True)
     assert {type(error) for error in refusals} == {RefreshTokenError}
