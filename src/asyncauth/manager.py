@@ -383,7 +383,7 @@ class AuthManager:
         outcome = await running.logins.refresh(token)
         if isinstance(outcome, Continued):
             return self._pair(running, outcome)
-        running.revoked.own.add((token_id, outcome.until) for token_id in outcome.token_ids)
+        running.revoked.own.add((key, outcome.until) for key in outcome.keys)
         await running.follower.see_own_write()
         raise RefreshReusedError("a spent refresh token came again; its login was ended")
 
@@ -407,7 +407,7 @@ class AuthManager:
         if written.value is None:
             return None
         until = written.value.until
-        running.revoked.own.add((token_id, until) for token_id in written.value.token_ids)
+        running.revoked.own.add((key, until) for key in written.value.keys)
         return written.token
 
     async def revoke_token(self, token: object) -> str | None:

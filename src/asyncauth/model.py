@@ -71,6 +71,11 @@ class User:
     """The API key that was shown; None: another kind of token."""
 
 
+def make_login_key(issuer: str | None, login_id: str) -> tuple[str, str]:
+    """(issuer or "", "login:" and its id): under this key the revocation of a login stands among those of tokens."""
+    return (issuer or "", f"login:{login_id}")
+
+
 @dataclass(frozen=True, slots=True)
 class Claims:
     """The verified content of a token (RFC 7519 section 4.1). Exists only if the signature held. Times in seconds
@@ -83,12 +88,17 @@ class Claims:
     not_before: int
     expires_at: int
     login_id: str | None = None
-    """`sid`: the login that the token comes from, if refresh tokens carry it on."""
+    """The login that the token belongs to (`sid`), where there are refresh tokens."""
     token_id: tuple[str, str] = field(init=False, repr=False, compare=False)
     """(issuer or "", jti): what a revocation names. Never the token's text: ECDSA signatures are malleable."""
 
+    login_key: tuple[str, str] | None = field(init=False, repr=False, compare=False)
+    """What a revocation of the whole login names."""
+
     def __post_init__(self) -> None:
         object.__setattr__(self, "token_id", (self.issuer or "", self.jti))
+        login_key = None if self.login_id is None else make_login_key(self.issuer, self.login_id)
+        object.__setattr__(self, "login_key", login_key)
 
 
 @dataclass(frozen=True, slots=True)

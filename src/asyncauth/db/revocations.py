@@ -1,6 +1,5 @@
 """Revoked tokens in the database: our table, and Airflow's where it stands. Times in seconds since the epoch."""
 
-from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import BigInteger, ColumnElement, Insert, Select, Table, cast, func, select
@@ -8,7 +7,7 @@ from sqlalchemy.dialects import mysql, postgresql, sqlite
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from asyncauth.db.tables import airflow_revocations, revocations
-from asyncauth.model import Claims
+from asyncauth.model import Claims, make_login_key
 
 
 def read_own(now: int) -> "Select[str, str, int]":
@@ -29,10 +28,14 @@ async def insert_own(connection: AsyncConnection, claims: Claims) -> None:
     await _insert_once(connection, revocations, {"iss": iss, "jti": jti, "exp": claims.expires_at})
 
 
-async def insert_login(connection: AsyncConnection, token_ids: Iterable[tuple[str, str]], exp: int) -> None:
-    """Revoke all tokens of a login. Doing it twice is no error."""
-    for iss, jti in token_ids:
-        await _insert_once(connection, revocations, {"iss": iss, "jti": jti, "exp": exp})
+async def insert_login(connection: AsyncConnection, issuer: str | None, login_id: str, expires_at: int) -> None:
+    """Revoke all tokens of a login. Doing it twice is no error, and the first expiry stays.
+
+    Args:
+        expires_at: when its last token expires.
+    """
+    iss, jti = make_login_key(issuer, login_id)
+    await _insert_once(connection, revocations, {"iss": iss, "jti": jti, "exp": expires_at})
 
 
 async def insert_airflow(connection: AsyncConnection, claims: Claims) -> None:

@@ -199,7 +199,7 @@ cutoffs = Table(
     "asyncauth_cutoff",
     own,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
-    Column("user_id", BigInteger, nullable=False),
+    Column("user_id", BigInteger, nullable=False, index=True),
     Column("at", BigInteger, nullable=False, index=True),
     Column("reason", String(16), nullable=False),
 )

@@ -30,6 +30,7 @@ from asyncauth.errors import (
     UserInactiveError,
     UserNotFoundError,
 )
+from asyncauth.model import make_login_key
 from asyncauth.settings import Settings
 from asyncauth.tokens.refresh import hash_refresh_token, make_refresh_token
 
@@ -55,7 +56,7 @@ class Continued:
 class Ended:
     """A login that is over."""
 
-    token_ids: tuple[tuple[str, str], ...]
+    keys: tuple[tuple[str, str], ...]
     """What stands for all its access tokens among the revoked: one for each issuer."""
     until: int
     """When the last of them has expired."""
@@ -176,9 +177,9 @@ class Logins:
     async def _end(self, connection: AsyncConnection, login: "Row[Any]", now: float) -> Ended:
         await connection.execute(update(logins).where(logins.c.id == login.id).values(ended_at=int(now)))
         until = min(login.expires_at, int(now) + self._access_seconds)
-        ended = Ended(tuple((issuer, f"login:{login.id}") for issuer in self.issuers), until)
-        await insert_login(connection, ended.token_ids, until)
-        return ended
+        for issuer in self.issuers:
+            await insert_login(connection, issuer, login.id, until)
+        return Ended(tuple(make_login_key(issuer, login.id) for issuer in self.issuers), until)
 
     async def _continue(
         self, connection: AsyncConnection, login_id: str, user_id: int, started_at: int, ends_at: int

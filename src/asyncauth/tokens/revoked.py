@@ -47,8 +47,7 @@ class _AirflowSet(RevokedSet[str]):
 
 
 class Revocations:
-    """Both places where a revocation can stand: our table, by issuer and id; Airflow's, by id alone. In ours, the id
-    "login:…" stands for all tokens of a login.
+    """Both places where a revocation can stand: our table, by issuer and id; Airflow's, by id alone.
 
     Args:
         issuers: whose tokens Airflow's table speaks of, beside those without an issuer.
@@ -61,11 +60,10 @@ class Revocations:
         self.airflow: RevokedSet[str] = _AirflowSet(leeway_seconds)
 
     def __contains__(self, claims: Claims) -> bool:
-        return (
-            claims.token_id in self.own
-            or (claims.jti in self.airflow and self._is_airflows(claims))
-            or (claims.login_id is not None and (claims.token_id[0], f"login:{claims.login_id}") in self.own)
-        )
+        own = self.own
+        if claims.token_id in own or (claims.login_key is not None and claims.login_key in own):
+            return True
+        return claims.jti in self.airflow and self._is_airflows(claims)
 
     def fits_airflow(self, claims: Claims) -> bool:
         """Whether Airflow's table can hold it: 32 characters for the id, a TIMESTAMP for the expiry, and no room for an
