@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from fastapi import Depends, FastAPI, Response
 from pydantic import BaseModel
 
-from asyncauth import close_auth_manager, create_auth_manager, get_auth_manager
+from asyncauth import TokenPair, close_auth_manager, create_auth_manager, get_auth_manager
 from asyncauth.web.fastapi import CurrentToken, CurrentUser, install, requires
 from asyncauth.web.starlette import health_routes
 
@@ -36,6 +36,29 @@ async def login(credentials: Credentials, response: Response) -> dict[str, str]:
     token = await get_auth_manager().login(credentials.username, credentials.password)
     response.headers["Cache-Control"] = "no-store"
     return {"access_token": token, "token_type": "bearer"}
+
+
+class RefreshToken(BaseModel):
+    """What `/login` and `/refresh` gave."""
+
+    refresh_token: str
+
+
+@app.post("/login")
+async def login_pair(credentials: Credentials, response: Response) -> dict[str, str]:
+    """User name and password for an access token and a refresh token (with ASYNCAUTH_REFRESH_TOKENS=true)."""
+    return _give(await get_auth_manager().login_pair(credentials.username, credentials.password), response)
+
+
+@app.post("/refresh")
+async def refresh(token: RefreshToken, response: Response) -> dict[str, str]:
+    """A refresh token for the next pair."""
+    return _give(await get_auth_manager().refresh(token.refresh_token), response)
+
+
+def _give(pair: TokenPair, response: Response) -> dict[str, str]:
+    response.headers["Cache-Control"] = "no-store"
+    return {"access_token": pair.access_token, "refresh_token": pair.refresh_token, "token_type": "bearer"}
 
 
 @app.delete("/token", status_code=204)

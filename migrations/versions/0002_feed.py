@@ -51,7 +51,7 @@ def upgrade() -> None:
     if offline or bind.execute(sa.select(feed.c.id)).first() is None:
         op.execute(sa.insert(feed).values(id=1, epoch=str(uuid.uuid4()), purged=0))
     if offline:
-        create_triggers(bind, offline=True, without=("asyncauth_cutoff",))
+        create_triggers(bind, offline=True, without=("asyncauth_cutoff", "asyncauth_api_key"))
     else:
         try_to_create_triggers(bind)
     op.drop_table("asyncauth_stamp", if_exists=True)

@@ -9,7 +9,7 @@ from asyncauth.bootstrap import (
 )
 from asyncauth.errors import AuthError
 from asyncauth.manager import AuthManager
-from asyncauth.model import Claims, Decision, Permission, Role, User
+from asyncauth.model import Claims, Decision, Permission, Role, TokenPair, User
 from asyncauth.settings import Settings
 
 __all__ = [
@@ -20,6 +20,7 @@ __all__ = [
     "Permission",
     "Role",
     "Settings",
+    "TokenPair",
     "User",
     "close_auth_manager",
     "create_auth_manager",

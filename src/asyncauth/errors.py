@@ -11,7 +11,10 @@ AuthError
 │   │   ├── ClaimError
 │   │   ├── ExpiredTokenError
 │   │   ├── ImmatureTokenError
-│   │   └── RevokedTokenError
+│   │   ├── RevokedTokenError
+│   │   ├── ApiKeyError
+│   │   ├── RefreshTokenError
+│   │   └── RefreshReusedError
 │   ├── UserNotFoundError
 │   └── UserInactiveError
 ├── ForbiddenError                403  you may not
@@ -113,6 +116,25 @@ class RevokedTokenError(TokenError):
     """The token was revoked."""
 
     code = "token_revoked"
+
+
+class ApiKeyError(TokenError):
+    """Not an API key of ours: of another form, unknown, or with another secret; or API keys are off."""
+
+    code = "api_key_refused"
+
+
+class RefreshTokenError(TokenError):
+    """Not a refresh token of ours: of another form, or unknown (any more)."""
+
+    code = "refresh_token_refused"
+
+
+class RefreshReusedError(TokenError):
+    """A refresh token that was spent before came again: somebody has a copy. The login was ended (RFC 9700 section
+    4.14.2)."""
+
+    code = "refresh_token_reused"
 
 
 class UserNotFoundError(UnauthenticatedError):

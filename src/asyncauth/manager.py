@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from anyio import Lock, to_thread
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
 from asyncauth.changes.consistency import covers
 from asyncauth.clock import SYSTEM_CLOCK, Clock
@@ -20,20 +20,30 @@ from asyncauth.db.feed import read_mark
 from asyncauth.db.find import get_user_id
 from asyncauth.decide import allowed_resources, decide, filter_allowed
 from asyncauth.errors import (
+    AuthError,
+    ClaimError,
     ClosedError,
     ConfigurationError,
     ConsistencyTokenError,
     ExpiredTokenError,
+    ForbiddenError,
+    LoginError,
+    RefreshReusedError,
     RevokedTokenError,
     StaleError,
+    TokenError,
+    UnauthenticatedError,
 )
 from asyncauth.login.database import authenticate
-from asyncauth.model import Claims, Decision, User, Written
+from asyncauth.login.refresh import Continued
+from asyncauth.model import Claims, Decision, TokenPair, User, Written
 from asyncauth.running import Running, connect
 from asyncauth.settings import Settings
 from asyncauth.status import Status, read_status
 from asyncauth.tasks import run_to_end
+from asyncauth.tokens.api_keys import is_api_key
 from asyncauth.tokens.keys import load_key
+from asyncauth.tokens.refresh import is_refresh_token
 from asyncauth.tokens.verify import parse_user_id
 
 T = TypeVar("T")
@@ -94,6 +104,8 @@ class AuthManager:
     async def _end(self, running: Running) -> None:
         for task in running.background:
             task.cancel()
+        with contextlib.suppress(AuthError):
+            await running.keys.note_uses()
         drain_seconds = self.settings.database_timeout_seconds + self.settings.password_queue_seconds
         await running.tasks.close(drain_seconds=drain_seconds)
         await self._dispose(running.database.engine)
@@ -146,21 +158,28 @@ class AuthManager:
 
     def find_user_from_token(self, token: object) -> User | None:
         """The first three steps from memory alone: None means that the user has to be loaded, with
-        `get_user_from_token`. For the loop's thread.
+        `get_user_from_token`. For the loop's thread. A token here and there is a signed one or an API key.
 
         Raises:
             TokenError: the token is refused (401).
             StaleError: memory is not proven current (503).
         """
         running = self._require_running()
-        claims = self._admit(running, token)
-        return running.users.find(claims.user_id, self._elapsed())
+        try:
+            claims = self._admit(running, token)
+        except TokenError:  # this way round it costs signed tokens nothing
+            if not is_api_key(token):
+                raise
+        else:
+            return running.users.find(claims.user_id, self._elapsed())
+        self._require_proof(running)
+        return running.keys.find_user(token)
 
     async def get_user_from_token(self, token: object, *, at_least: str | None = None) -> User:
         """Token → user. Waits only if the user is not in memory, or for a change that this worker does not know yet.
 
         Args:
-            token: the signed token.
+            token: the signed token, or an API key: then the user is narrowed to the key's scope.
             at_least: the consistency token of a change that must be known first.
 
         Raises:
@@ -169,7 +188,15 @@ class AuthManager:
             UnavailableError: it cannot be known just now (503).
         """
         running = self._require_running()
-        claims = self._admit(running, token)
+        key = None
+        try:
+            claims = self._admit(running, token)
+        except TokenError:
+            if not is_api_key(token):
+                raise
+            key = token
+        if key is not None:
+            return await self._get_user_of_key(running, key, at_least)
         if at_least is not None:
             await self._catch_up(running, at_least)
             self._admit(running, token)  # again: the change may be that this token was revoked
@@ -177,6 +204,14 @@ class AuthManager:
         if user is None:
             user = await running.users.get(claims.user_id)
             self._admit(running, token)  # again: the load took time
+        return user
+
+    async def _get_user_of_key(self, running: Running, text: str, at_least: str | None) -> User:
+        self._require_proof(running)
+        if at_least is not None:
+            await self._catch_up(running, at_least)
+        user = await running.keys.get_user(text)
+        self._require_proof(running)  # again: the load took time
         return user
 
     def _admit(self, running: Running, token: object) -> Claims:
@@ -205,7 +240,14 @@ class AuthManager:
         return await self.get_user(claims.user_id if isinstance(claims, Claims) else parse_user_id(claims.get("sub")))
 
     def serialize_user(self, user: User) -> dict[str, str]:
-        """The claims that `deserialize_user` turns back into the user."""
+        """The claims that `deserialize_user` turns back into the user.
+
+        Raises:
+            ForbiddenError: the user came with an API key. A token made of this would not be narrowed to its scope, and
+                would outlive it.
+        """
+        if user.api_key_id is not None:
+            raise ForbiddenError("who came with an API key gets no other token")
         return {"sub": str(user.id)}
 
     async def get_user(self, user_id: int | None = None, *, username: str | None = None) -> User:
@@ -228,15 +270,31 @@ class AuthManager:
         a user in the hand is not a licence.
 
         Raises:
-            StaleError: the user has changed or left memory and has to be loaded with `get_user`, or memory is not
+            TokenError: the user came with an API key that is revoked or expired.
+            StaleError: the user has changed or left memory and has to be loaded with `load_current`, or memory is not
                 proven current.
         """
         running = self._require_running()
         self._require_proof(running)
         known = running.users.peek(user.id, self._elapsed())
         if known is None:
-            raise StaleError("the user has changed or left memory: load it again with get_user")
-        return known
+            raise StaleError("the user has changed or left memory: load it again with load_current")
+        return known if user.api_key_id is None else running.keys.current(user.api_key_id, known)
+
+    async def load_current(self, user: User) -> User:
+        """As `current`, loading what is not in memory. Unlike `get_user` it narrows who came with an API key.
+
+        Raises:
+            TokenError: the API key is revoked or expired.
+            UserNotFoundError, UserInactiveError: 401.
+            UnavailableError: 503.
+        """
+        running = self._require_running()
+        known = await self.get_user(user.id)
+        if user.api_key_id is None:
+            return known
+        await running.keys.load(user.api_key_id)
+        return self.current(user)
 
     # ── tokens ──
 
@@ -275,6 +333,102 @@ class AuthManager:
         running = self._require_running()
         written = await self.write(work)
         running.cutoffs.add([(user_id, written.value, LOGOUT)])
+        return written.token
+
+    async def login_pair(self, username: str, password: str) -> TokenPair:
+        """As `login`, for an access token and a refresh token: `refresh` gives the next pair, until the login ends.
+
+        Raises:
+            ConfigurationError: refresh tokens are off.
+            LoginError: wrong, unknown or inactive: never said which (401).
+            BusyError: too many logins at once (503).
+            DatabaseUnavailableError: 503.
+        """
+        running = self._require_refresh()
+        login = await running.tasks.run(
+            authenticate(running.database, running.hasher, username, password, self._now), "asyncauth login"
+        )
+        try:
+            return await self._start_login(running, login.user_id, login.issued_at)
+        except UnauthenticatedError:
+            raise LoginError("the user was changed meanwhile") from None
+
+    async def issue_pair(self, user_id: int) -> TokenPair:
+        """A pair of tokens for a user whose identity somebody else has established.
+
+        Raises:
+            ConfigurationError: refresh tokens are off.
+            UserNotFoundError, UserInactiveError: 401.
+            DatabaseUnavailableError: 503.
+        """
+        return await self._start_login(self._require_refresh(), user_id, None)
+
+    async def refresh(self, refresh_token: object) -> TokenPair:
+        """Spend a refresh token for a new pair of tokens of the same login. If the answer gets lost, the same token can
+        be used once more within `refresh_grace_seconds`; used again later, it ends the login.
+
+        Raises:
+            ConfigurationError: refresh tokens are off.
+            RefreshReusedError: it had been spent: its login is ended, here at once, elsewhere within the bound (401).
+            TokenError: it is unknown or expired, or its login is over (401).
+            UserNotFoundError, UserInactiveError: 401.
+            DatabaseUnavailableError: 503; try again with the same token.
+        """
+        running = self._require_refresh()
+        return await running.tasks.run(self._refresh(running, refresh_token), "asyncauth refresh")
+
+    async def end_login(self, token: object) -> str | None:
+        """End a login with all its tokens: here at once, on other workers within the bound. Doing it twice is no error.
+        Returns a consistency token; None if there was nothing to do.
+
+        Args:
+            token: any refresh token of the login, spent or not; or an access token of it; or the claims of one.
+
+        Raises:
+            TokenError: not a token of ours, or of no login (401).
+            DatabaseUnavailableError: the login may not be ended; try again.
+        """
+        running = self._require_running()
+        return await running.tasks.run(self._end_login(running, token), "asyncauth logout")
+
+    def _require_refresh(self) -> Running:
+        if not self.settings.refresh_tokens:
+            raise ConfigurationError("refresh tokens are off: set refresh_tokens (ASYNCAUTH_REFRESH_TOKENS)")
+        return self._require_running()
+
+    async def _start_login(self, running: Running, user_id: int, known_at: int | None) -> TokenPair:
+        work = running.logins.start(user_id, known_at)
+        return self._pair(running, await running.tasks.run(work, "asyncauth start of a login"))
+
+    async def _refresh(self, running: Running, token: object) -> TokenPair:
+        outcome = await running.logins.refresh(token)
+        if isinstance(outcome, Continued):
+            return self._pair(running, outcome)
+        running.revoked.own.add((key, outcome.until) for key in outcome.keys)
+        await running.follower.see_own_write()
+        raise RefreshReusedError("a spent refresh token came again; its login was ended")
+
+    def _pair(self, running: Running, login: Continued) -> TokenPair:
+        expires_at = min(login.issued_at + self.settings.jwt_expiration_seconds, login.ends_at)
+        access_token = running.issuer.issue(
+            login.user_id, self._now(), issued_at=login.issued_at, login_id=login.login_id, expires_at=expires_at
+        )
+        return TokenPair(access_token, login.refresh_token, expires_at, login.refresh_expires_at)
+
+    async def _end_login(self, running: Running, token: object) -> str | None:
+        if is_refresh_token(token):
+            login_id: str | None = await running.logins.find_login_id(token)
+        else:
+            claims = token if isinstance(token, Claims) else running.verifier.verify(token, self._now())
+            login_id = claims.login_id if (claims.issuer or "") in running.logins.issuers else None
+        if login_id is None:
+            raise ClaimError("the token belongs to no login that could be ended: it carries no sid")
+        ended_id = login_id
+        written = await _write(running, lambda connection: running.logins.end_in(connection, ended_id))
+        if written.value is None:
+            return None
+        until = written.value.until
+        running.revoked.own.add((key, until) for key in written.value.keys)
         return written.token
 
     async def revoke_token(self, token: object) -> str | None:
@@ -324,6 +478,20 @@ class AuthManager:
     async def hash_password(self, password: str) -> str:
         """A new hash for a password, made off the event loop. Raises BusyError."""
         return await self._require_running().hasher.make(password)
+
+    async def read(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
+        """Run a use case that changes nothing, in one snapshot.
+
+        Raises:
+            ChangeError: raised by `work`.
+            DatabaseUnavailableError: see `Database.read`.
+        """
+        running = self._require_running()
+        return await running.tasks.run(running.database.read(work), "asyncauth question")
+
+    def now(self) -> float:
+        """What time it is: seconds since the epoch, by the clock that the manager was given."""
+        return self._now()
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> Written[T]:
         """Run a use case in one transaction; this worker sees what it changed at once, others within the bound, or at

@@ -65,6 +65,10 @@ class User:
     last_name: str = field(default="", repr=False)
     email: str = field(default="", repr=False)
     active: bool = True
+    scope: frozenset[PermissionKey] | None = field(default=None, repr=False)
+    """What the API key that was shown may at most; `roles` are narrowed to it already. None: it narrows nothing."""
+    api_key_id: int | None = None
+    """The API key that was shown; None: another kind of token."""
 
 
 def make_login_key(issuer: str | None, login_id: str) -> tuple[str, str]:
@@ -98,6 +102,17 @@ class Claims:
 
 
 @dataclass(frozen=True, slots=True)
+class TokenPair:
+    """What a login with refresh tokens gives (RFC 6749 section 5.1). Times in seconds since the epoch."""
+
+    access_token: str = field(repr=False)
+    refresh_token: str = field(repr=False)
+    """Can be used once, for the next pair. Keep it where scripts of a page cannot read it."""
+    access_expires_at: int
+    refresh_expires_at: int
+
+
+@dataclass(frozen=True, slots=True)
 class Decision:
     """The answer to one question. True if allowed; the reason is put into words only when it is read."""
 
@@ -120,6 +135,8 @@ class Decision:
         user = self.user
         if user is None or not user.active:
             return "the user is inactive"
+        if user.scope is not None and permission_key(self.action, self.resource) not in user.scope:
+            return f"the scope of API key {user.api_key_id} leaves out `{self.action}` on `{self.resource}`"
         looked_at = ", ".join(f"`{role.name}`" for role in user.roles)
         where = f"looked at: {looked_at}" if looked_at else "the user has no role"
         return f"no role of `{user.username}` has permission `{self.action}` on `{self.resource}` ({where})"

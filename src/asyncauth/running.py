@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from sqlalchemy import NullPool
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
+from asyncauth.api_keys import ApiKeys
 from asyncauth.changes.consistency import Receipts, make_receipts
 from asyncauth.changes.follower import Follower, read_position
 from asyncauth.changes.postgres import Listener
@@ -19,6 +20,7 @@ from asyncauth.db.loader import Loader
 from asyncauth.db.state import State, look
 from asyncauth.db.url import parse_url
 from asyncauth.errors import ConfigurationError
+from asyncauth.login.refresh import Logins
 from asyncauth.passwords import PasswordHasher
 from asyncauth.settings import Settings
 from asyncauth.tasks import BACKGROUND, Tasks
@@ -55,6 +57,8 @@ class Running:
     revoked: Revocations
     cutoffs: Cutoffs
     users: Users
+    keys: ApiKeys
+    logins: Logins
     follower: Follower
     upkeep: Upkeep
     wakers: tuple[Waker, ...]
@@ -85,9 +89,10 @@ async def connect(settings: Settings, engine: AsyncEngine, key: Key, clock: Cloc
     users = Users(loader, tasks, clock, settings, position, coarse=database.dialect == "sqlite")
     revoked = Revocations(settings.issuers, settings.jwt_leeway_seconds)
     cutoffs = Cutoffs()
-    follower = Follower(database, users, revoked, cutoffs, clock, settings, airflow=state.airflow_revocations)
+    keys = ApiKeys(database, users, cutoffs, tasks, clock, settings)
+    follower = Follower(database, users, keys, revoked, cutoffs, clock, settings, airflow=state.airflow_revocations)
     users.catch_up = follower.catch_up
-    upkeep = Upkeep(database, follower, clock, settings)
+    upkeep = Upkeep(database, follower, keys, clock, settings)
     await upkeep.check_triggers()
     await follower.begin()
     wakers = tuple(_wakers(engine, follower, position.epoch, settings))
@@ -106,6 +111,8 @@ async def connect(settings: Settings, engine: AsyncEngine, key: Key, clock: Cloc
         revoked=revoked,
         cutoffs=cutoffs,
         users=users,
+        keys=keys,
+        logins=Logins(database, settings.issuers, clock, settings),
         follower=follower,
         upkeep=upkeep,
         wakers=wakers,

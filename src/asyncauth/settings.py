@@ -18,6 +18,7 @@ from asyncauth.errors import ConfigurationError
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
+API_KEY_SECRET_MIN_BYTES = 32
 Names = Annotated[str | tuple[str, ...] | None, NoDecode]
 
 
@@ -74,6 +75,20 @@ class Settings(BaseSettings):
     jwt_max_age_seconds: Count = 90 * 86400
     """A token issued longer ago is refused as expired, whatever it says itself. Cut-offs ("log out everywhere") are
     kept that long: one that is raised lets tokens of former cut-offs live again that were too old before."""
+    refresh_tokens: bool = False
+    """Whether logins may be carried on with refresh tokens (`login_pair`): set `jwt_expiration_seconds` short then."""
+    refresh_expiration_seconds: Count = 14 * 86_400
+    """Idle lifetime of a login: how long a refresh token can be used."""
+    login_expiration_seconds: Count = 90 * 86_400
+    """Absolute lifetime of a login, however often it is refreshed; its access tokens end then, too."""
+    refresh_grace_seconds: Annotated[int, Field(ge=0, le=300)] = 10
+    """For how long the loser of two concurrent refreshes with one token gets, once, a pair of its own. Later, or once
+    more, the login is ended: somebody has a copy."""
+    api_key_secret: str | None = Field(default=None, repr=False)
+    """Under which the secrets of API keys are hashed: at least 32 bytes, the same on every worker. Another one ends all
+    keys. None: API keys are off."""
+    api_key_cache_size: Count = 10_000
+    """API keys kept in memory."""
     token_cache_size: Count = 50_000
     """Verified tokens remembered until they expire."""
     token_cache_bytes: Count = 32 * 1024 * 1024
@@ -160,6 +175,11 @@ class Settings(BaseSettings):
             raise ValueError("jwt_max_age_seconds must be at least jwt_expiration_seconds")
         if self.max_staleness_seconds <= self.poll_interval_seconds:
             raise ValueError("max_staleness_seconds must be longer than poll_interval_seconds")
+        if self.api_key_secret is not None and len(self.api_key_secret.encode()) < API_KEY_SECRET_MIN_BYTES:
+            raise ValueError(
+                f"api_key_secret is shorter than {API_KEY_SECRET_MIN_BYTES} bytes; make one with: "
+                "python -c 'import secrets; print(secrets.token_urlsafe(32))'"
+            )
         for name in ("issuer", "audience"):
             unset = not _names(getattr(self, f"jwt_{name}"))
             if unset and not getattr(self, f"jwt_allow_any_{name}"):

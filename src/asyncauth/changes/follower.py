@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from math import floor
 from typing import Any
 
+from asyncauth.api_keys import ApiKeys
 from asyncauth.clock import Clock
 from asyncauth.db import revocations
 from asyncauth.db.cutoffs import read_cutoffs
@@ -42,7 +43,7 @@ async def read_position(database: Database, elapsed: float, horizon_seconds: flo
 
 
 class Follower:
-    """Reads what is new, tells `users`, `revoked` and `cutoffs`, and keeps the proof.
+    """Reads what is new, tells `users`, `keys`, `revoked` and `cutoffs`, and keeps the proof.
 
     Args:
         airflow: whether Airflow's table of revoked tokens stands.
@@ -52,6 +53,7 @@ class Follower:
         self,
         database: Database,
         users: Users,
+        keys: ApiKeys,
         revoked: Revocations,
         cutoffs: Cutoffs,
         clock: Clock,
@@ -77,6 +79,7 @@ class Follower:
         """Tells other workers to look, where the database cannot."""
         self._database = database
         self._users = users
+        self._keys = keys
         self._revoked = revoked
         self._cutoffs = cutoffs
         self._clock = clock
@@ -192,7 +195,8 @@ class Follower:
         """
         self._relies_on_triggers = yes
         settings = self._settings
-        self._users.limit_age(settings.max_entry_age_seconds if yes else settings.max_staleness_seconds)
+        for memory in (self._users, self._keys):
+            memory.limit_age(settings.max_entry_age_seconds if yes else settings.max_staleness_seconds)
         await self.restart("the triggers stand again" if yes else "triggers are missing")
 
     async def restart(self, reason: str) -> None:
@@ -206,12 +210,14 @@ class Follower:
             self._database, self._clock.elapsed(), self._settings.late_commit_horizon_seconds
         )
         self._users.restart(position)
+        self._keys.restart()
         await self._read_revocations()
         self._hole = None
         self.flushes[reason] += 1
 
     def _learn(self, records: Iterable[Record]) -> None:
         self._users.learn(record for record in records if not record.ends_tokens)
+        self._keys.learn(record for record in records if record.kind == "api_key")
         ends = [(record.item, *record.cutoff) for record in records if record.item is not None and record.cutoff]
         self._cutoffs.add(ends)
         tokens = [record.token for record in records if record.token is not None]

@@ -1,4 +1,4 @@
-"""Now and then: do the triggers still stand? Are there old rows to delete?"""
+"""Now and then: do the triggers still stand? When were API keys used? Are there old rows to delete?"""
 
 import asyncio
 import logging
@@ -7,6 +7,7 @@ import random
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncSession
 
+from asyncauth.api_keys import ApiKeys
 from asyncauth.changes.follower import Follower
 from asyncauth.clock import Clock
 from asyncauth.db.engine import Database
@@ -23,11 +24,12 @@ _PURGE_SECONDS = 3600.0
 class Upkeep:
     """Looks after the change log for one manager."""
 
-    def __init__(self, database: Database, follower: Follower, clock: Clock, settings: Settings) -> None:
+    def __init__(self, database: Database, follower: Follower, keys: ApiKeys, clock: Clock, settings: Settings) -> None:
         self.missing: list[str] = []
         """The triggers that ought to stand and do not."""
         self._database = database
         self._follower = follower
+        self._keys = keys
         self._clock = clock
         self._settings = settings
 
@@ -38,6 +40,7 @@ class Upkeep:
             await asyncio.sleep(self._settings.trigger_check_seconds)
             try:
                 await tasks.run(self.check_triggers(), BACKGROUND)
+                await tasks.run(self._keys.note_uses(), BACKGROUND)
                 if self._clock.elapsed() - purged > _PURGE_SECONDS:
                     purged = self._clock.elapsed()
                     await tasks.run(self._purge(), BACKGROUND)

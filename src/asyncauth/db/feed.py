@@ -36,7 +36,7 @@ MAX_RECORDS = 5_000
 """More new records than this are not read one by one: everything is dropped."""
 EVERYTHING = "everything"
 """The kind of a record after which nothing known before can be relied on: the triggers had been missing."""
-_ASIDE = ("token", "cutoff")
+_ASIDE = ("token", "cutoff", "api_key")
 """Kinds of records that change no user and no role: what ends tokens."""
 _RANGES = 8
 

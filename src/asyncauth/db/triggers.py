@@ -19,6 +19,7 @@ from asyncauth.db.feed import EVERYTHING
 from asyncauth.db.tables import (
     actions,
     airflow_revocations,
+    api_keys,
     changes,
     cutoffs,
     group_roles,
@@ -64,6 +65,7 @@ class Watch:
 
 
 _USER_COLUMNS = (users.c.id, users.c.username, users.c.first_name, users.c.last_name, users.c.email, users.c.active)
+_API_KEY_COLUMNS = tuple(column for column in api_keys.columns if column is not api_keys.c.last_used_at)
 WATCHED = (
     Watch(users, "user", users.c.id, inserts=False, matters=_USER_COLUMNS),
     Watch(user_roles, "user", user_roles.c.user_id, inserts=True),
@@ -75,6 +77,8 @@ WATCHED = (
     Watch(permissions, "role", None, inserts=False),
     Watch(actions, "role", None, inserts=False),
     Watch(resources, "role", None, inserts=False),
+    # When it was last used is written in batches, and is in nobody's memory.
+    Watch(api_keys, "api_key", api_keys.c.id, inserts=False, matters=_API_KEY_COLUMNS),
 )
 """Cascades need no watch of their own: the parent's delete tells, and on MariaDB only the parent's trigger fires."""
 _TOKENS = (revocations, airflow_revocations)

@@ -119,6 +119,7 @@ class Verifier:
             issued_at=_time("iat", members),
             not_before=_time("nbf", members),
             expires_at=_time("exp", members),
+            login_id=_matching("sid", members["sid"], _JTI) if "sid" in members else None,
         )
 
     def _issuer(self, issuer: object) -> str | None:
