@@ -14,6 +14,12 @@ depends_on = None
 EXACT = sa.String(255).with_variant(VARBINARY(255), "mysql", "mariadb")
 _ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 _TABLES = ("asyncauth_cutoff", "asyncauth_rehash", "asyncauth_login", "asyncauth_refresh_token", "asyncauth_api_key")
+_INDEXES = (
+    *(("asyncauth_cutoff", "user_id"), ("asyncauth_cutoff", "at")),
+    *(("asyncauth_login", "user_id"), ("asyncauth_login", "expires_at")),
+    *(("asyncauth_refresh_token", "login_id"), ("asyncauth_refresh_token", "expires_at")),
+    ("asyncauth_api_key", "user_id"),
+)
 
 
 def upgrade() -> None:
@@ -30,8 +36,8 @@ def upgrade() -> None:
         op.create_table(
             "asyncauth_cutoff",
             sa.Column("id", _ID, *identity, primary_key=True, autoincrement=not sequences),
-            sa.Column("user_id", sa.BigInteger, nullable=False, index=True),
-            sa.Column("at", sa.BigInteger, nullable=False, index=True),
+            sa.Column("user_id", sa.BigInteger, nullable=False),
+            sa.Column("at", sa.BigInteger, nullable=False),
             sa.Column("reason", sa.String(16), nullable=False),
         )
     if "asyncauth_rehash" not in existing:
@@ -44,17 +50,17 @@ def upgrade() -> None:
         op.create_table(
             "asyncauth_login",
             sa.Column("id", sa.String(32), primary_key=True),
-            sa.Column("user_id", sa.BigInteger, nullable=False, index=True),
+            sa.Column("user_id", sa.BigInteger, nullable=False),
             sa.Column("started_at", sa.BigInteger, nullable=False),
-            sa.Column("expires_at", sa.BigInteger, nullable=False, index=True),
+            sa.Column("expires_at", sa.BigInteger, nullable=False),
             sa.Column("ended_at", sa.BigInteger),
         )
     if "asyncauth_refresh_token" not in existing:
         op.create_table(
             "asyncauth_refresh_token",
             sa.Column("hash", EXACT, primary_key=True),
-            sa.Column("login_id", sa.String(32), nullable=False, index=True),
-            sa.Column("expires_at", sa.BigInteger, nullable=False, index=True),
+            sa.Column("login_id", sa.String(32), nullable=False),
+            sa.Column("expires_at", sa.BigInteger, nullable=False),
             sa.Column("spent_at", sa.BigInteger),
             sa.Column("graced_at", sa.BigInteger),
         )
@@ -62,7 +68,7 @@ def upgrade() -> None:
         op.create_table(
             "asyncauth_api_key",
             sa.Column("id", _ID, *identity, primary_key=True),
-            sa.Column("user_id", sa.BigInteger, nullable=False, index=True),
+            sa.Column("user_id", sa.BigInteger, nullable=False),
             sa.Column("name", sa.String(100), nullable=False),
             sa.Column("hash", sa.String(64), nullable=False),
             sa.Column("scopes", sa.Text),
@@ -72,6 +78,11 @@ def upgrade() -> None:
             sa.Column("last_used_at", sa.BigInteger),
             sqlite_autoincrement=True,
         )
+    for table, column in _INDEXES:
+        name = f"ix_{table}_{column}"
+        indexes = [] if offline else sa.inspect(bind).get_indexes(table)
+        if name not in {index["name"] for index in indexes}:
+            op.create_index(name, table, [column])
     if offline:
         create_triggers(bind, offline=True)
     else:
