@@ -219,7 +219,8 @@ class AuthManager:
         self._require_proof(running)
         if claims in running.revoked:
             raise RevokedTokenError("the token was revoked")
-        if claims.issued_at <= running.cutoffs.latest(claims.user_id):
+        cutoff = running.cutoffs.find(claims.user_id)
+        if cutoff is not None and claims.issued_at <= cutoff:
             raise RevokedTokenError("the user's tokens were ended")
         return claims
 

@@ -1,7 +1,7 @@
 """Until when the tokens of a user are refused, in memory."""
 
 import heapq
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 DELETED = "deleted"
 """The reason of a cut-off that a deleted user leaves behind: it ends API keys and logins as well, because SQLite gives
@@ -13,6 +13,8 @@ class Cutoffs:
 
     def __init__(self) -> None:
         self._latest: dict[int, int] = {}
+        self.find: Callable[[int], int | None] = self._latest.get
+        """The latest cut-off of any reason; None: none. A bare dict's method: it is asked for every request."""
         self._deleted: dict[int, int] = {}
         self._by_time: list[tuple[int, int]] = []
 

@@ -7,6 +7,7 @@ NUL in it and the last of two `sub` members.
 import json
 import re
 from collections import OrderedDict
+from math import inf
 from typing import Any
 
 from jwt import DecodeError, InvalidAlgorithmError, InvalidSignatureError, PyJWS, PyJWTError
@@ -56,7 +57,7 @@ class Verifier:
         self._leeway_seconds = leeway_seconds
         # A token issued in the second of a cut-off carries the next one.
         self._ahead_seconds = max(leeway_seconds, 1)
-        self._max_age_seconds = float("inf") if max_age_seconds is None else max_age_seconds
+        self._oldest_seconds = inf if max_age_seconds is None else max_age_seconds + leeway_seconds
         self._seen: OrderedDict[str, Claims] = OrderedDict()
         self._seen_bytes = 0
         self._size = size
@@ -86,9 +87,9 @@ class Verifier:
             raise ExpiredTokenError("exp has passed")
         if claims.not_before > now + leeway:
             raise ImmatureTokenError("nbf lies in the future")
-        if claims.issued_at > now + self._ahead_seconds:
-            raise ImmatureTokenError("iat lies in the future")
-        if claims.issued_at <= now - leeway - self._max_age_seconds:
+        if not now - self._oldest_seconds < claims.issued_at <= now + self._ahead_seconds:
+            if claims.issued_at > now:
+                raise ImmatureTokenError("iat lies in the future")
             raise ExpiredTokenError("iat lies too far in the past")
 
     def _read(self, token: str) -> Claims:

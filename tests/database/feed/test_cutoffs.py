@@ -111,6 +111,21 @@ async def test_what_sets_a_cut_off(engine: AsyncEngine) -> None:
         await connection.invalidate()  # with its time zone
 
 
+@pytest.mark.parametrize("backend", ["mysql+aiomysql"], indirect=True)
+async def test_the_server_is_in_new_york(auth: AuthManager, database: Database, engine: AsyncEngine) -> None:
+    """MariaDB reads and writes timestamps in the connection's time zone. Ours are set; whoever else writes is at -05:00
+    here, and what is written is right."""
+    zones = f"SELECT @@time_zone; {SET_PASSWORD}; SELECT at FROM asyncauth_cutoff"
+    await add_people(engine)
+    zone, at = (await anyio.to_thread.run_sync(run_sql, database, zones)).split()
+    assert (zone, abs(int(at) - time.time()) < 60) == ("-05:00", True)
+    async with running(auth).database.engine.connect() as connection:
+        assert (await connection.exec_driver_sql("SELECT @@time_zone")).scalar() == "+00:00"
+    token = auth.issue_token(BOB)
+    await auth.revoke_token(token)
+    assert not await accepts(auth, token)
+
+
 @pytest.mark.parametrize("script", [SET_PASSWORD, f"UPDATE ab_user SET active = false WHERE id = {ADA}"])
 async def test_another_program_ends_the_tokens(
     auth: AuthManager, there: AuthManager, database: Database, account: str, engine: AsyncEngine, script: str
