@@ -14,7 +14,6 @@ depends_on = None
 EXACT = sa.String(255).with_variant(VARBINARY(255), "mysql", "mariadb")
 _ID = sa.BigInteger().with_variant(sa.Integer, "sqlite")
 _TABLES = ("asyncauth_cutoff", "asyncauth_rehash", "asyncauth_login", "asyncauth_refresh_token", "asyncauth_api_key")
-
 _INDEXES = (
     *(("asyncauth_cutoff", "user_id"), ("asyncauth_cutoff", "at")),
     *(("asyncauth_login", "user_id"), ("asyncauth_login", "expires_at")),
@@ -79,10 +78,11 @@ def upgrade() -> None:
             sa.Column("last_used_at", sa.BigInteger),
             sqlite_autoincrement=True,
         )
-    for table, column in _INDEXES:  # by themselves: a table may stand without, if an upgrade was cut off
+    for table, column in _INDEXES:
+        name = f"ix_{table}_{column}"
         indexes = [] if offline else sa.inspect(bind).get_indexes(table)
-        if f"ix_{table}_{column}" not in {index["name"] for index in indexes}:
-            op.create_index(f"ix_{table}_{column}", table, [column])
+        if name not in {index["name"] for index in indexes}:
+            op.create_index(name, table, [column])
     if offline:
         create_triggers(bind, offline=True)
     else:
