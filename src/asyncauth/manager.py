@@ -43,7 +43,7 @@ from asyncauth.status import Status, read_status
 from asyncauth.tasks import run_to_end
 from asyncauth.tokens.api_keys import is_api_key
 from asyncauth.tokens.keys import load_key
-from asyncauth.tokens.refresh import is_refresh_token
+from asyncauth.tokens.refresh_tokens import is_refresh_token
 from asyncauth.tokens.verify import parse_user_id
 
 T = TypeVar("T")

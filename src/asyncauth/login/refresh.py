@@ -32,7 +32,7 @@ from asyncauth.errors import (
 )
 from asyncauth.model import make_login_key
 from asyncauth.settings import Settings
-from asyncauth.tokens.refresh import hash_refresh_token, make_refresh_token
+from asyncauth.tokens.refresh_tokens import hash_refresh_token, make_refresh_token
 
 security = logging.getLogger("asyncauth.security")
 _DAY_SECONDS = 86_400
