@@ -32,8 +32,9 @@ from asyncauth.running import Running, connect
 from asyncauth.settings import Settings
 from asyncauth.status import Status, read_status
 from asyncauth.tasks import run_to_end
-from asyncauth.tokens.keys import load_key
-from asyncauth.tokens.verify import parse_user_id
+from asyncauth.tokens.claims import parse_user_id
+from asyncauth.tokens.keyset import KeyRing
+from asyncauth.tokens.own import load_keys
 
 T = TypeVar("T")
 
@@ -99,12 +100,12 @@ class AuthManager:
 
     async def _start(self) -> Running:
         # Both read files: the key's, and the driver's modules.
-        key = await to_thread.run_sync(load_key, self.settings)
+        keys = await to_thread.run_sync(load_keys, self.settings)
         engine = self._given_engine
         if engine is None:
             engine = await to_thread.run_sync(self._make_engine)
         try:
-            return await connect(self.settings, engine, key, self._clock)
+            return await connect(self.settings, engine, KeyRing(keys), self._clock)
         except BaseException:
             await run_to_end(self._dispose(engine))
             raise

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Protocol
 from sqlalchemy import NullPool
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
-from asyncauth.changes.consistency import Receipts, make_receipts
+from asyncauth.changes.consistency import Receipts
 from asyncauth.changes.follower import Follower, read_position
 from asyncauth.changes.postgres import Listener
 from asyncauth.changes.upkeep import Upkeep
@@ -23,7 +23,7 @@ from asyncauth.passwords import PasswordHasher
 from asyncauth.settings import Settings
 from asyncauth.tasks import BACKGROUND, Tasks
 from asyncauth.tokens.issue import Issuer
-from asyncauth.tokens.keys import Key
+from asyncauth.tokens.keyset import KeyRing
 from asyncauth.tokens.revoked import Revocations
 from asyncauth.tokens.verify import Verifier
 from asyncauth.users import Users
@@ -61,7 +61,7 @@ class Running:
     background: tuple[asyncio.Task[None], ...]
 
 
-async def connect(settings: Settings, engine: AsyncEngine, key: Key, clock: Clock) -> Running:
+async def connect(settings: Settings, engine: AsyncEngine, ring: KeyRing, clock: Clock) -> Running:
     """Learn the present state of the database and begin to follow it.
 
     Raises:
@@ -96,9 +96,9 @@ async def connect(settings: Settings, engine: AsyncEngine, key: Key, clock: Cloc
             queue_size=settings.password_queue_size,
             queue_seconds=settings.password_queue_seconds,
         ),
-        issuer=_issuer(key, settings),
-        verifier=_verifier(key, settings),
-        receipts=make_receipts(key),
+        issuer=_issuer(ring, settings),
+        verifier=_verifier(ring, settings),
+        receipts=Receipts(ring, clock.now),
         revoked=revoked,
         users=users,
         follower=follower,
@@ -137,15 +137,15 @@ def _redis(url: str, epoch: str, wake: Callable[[], None], timeout_seconds: floa
         raise ConfigurationError(message) from None
 
 
-def _issuer(key: Key, settings: Settings) -> Issuer:
+def _issuer(ring: KeyRing, settings: Settings) -> Issuer:
     first_issuer = settings.issuers[0] if settings.issuers else None
     first_audience = settings.audiences[0] if settings.audiences else None
-    return Issuer(key, first_issuer, first_audience, settings.jwt_expiration_seconds)
+    return Issuer(ring, first_issuer, first_audience, settings.jwt_expiration_seconds)
 
 
-def _verifier(key: Key, settings: Settings) -> Verifier:
+def _verifier(ring: KeyRing, settings: Settings) -> Verifier:
     return Verifier(
-        key,
+        ring,
         issuers=settings.issuers,
         audiences=settings.audiences,
         leeway_seconds=settings.jwt_leeway_seconds,
