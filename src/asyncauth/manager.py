@@ -33,8 +33,8 @@ from asyncauth.settings import Settings
 from asyncauth.status import Status, read_status
 from asyncauth.tasks import run_to_end
 from asyncauth.tokens.claims import parse_user_id
-from asyncauth.tokens.keyset import KeyRing
-from asyncauth.tokens.own import load_keys
+from asyncauth.tokens.foreign import load_all
+from asyncauth.tokens.jwks import public_jwk
 
 T = TypeVar("T")
 
@@ -100,12 +100,12 @@ class AuthManager:
 
     async def _start(self) -> Running:
         # Both read files: the key's, and the driver's modules.
-        keys = await to_thread.run_sync(load_keys, self.settings)
+        keys = await to_thread.run_sync(load_all, self.settings)
         engine = self._given_engine
         if engine is None:
             engine = await to_thread.run_sync(self._make_engine)
         try:
-            return await connect(self.settings, engine, KeyRing(keys), self._clock)
+            return await connect(self.settings, engine, keys, self._clock)
         except BaseException:
             await run_to_end(self._dispose(engine))
             raise
@@ -154,7 +154,7 @@ class AuthManager:
         """
         running = self._require_running()
         claims = self._admit(running, token)
-        return running.users.find(claims.user_id, self._elapsed())
+        return _find(running, claims, self._elapsed())
 
     async def get_user_from_token(self, token: object, *, at_least: str | None = None) -> User:
         """Token → user. Waits only if the user is not in memory, or for a change that this worker does not know yet.
@@ -173,9 +173,9 @@ class AuthManager:
         if at_least is not None:
             await self._catch_up(running, at_least)
             self._admit(running, token)  # again: the change may be that this token was revoked
-        user = running.users.find(claims.user_id, self._elapsed())
+        user = _find(running, claims, self._elapsed())
         if user is None:
-            user = await running.users.get(claims.user_id)
+            user = await _get(running, claims)
             self._admit(running, token)  # again: the load took time
         return user
 
@@ -200,7 +200,11 @@ class AuthManager:
             ClaimError, UserNotFoundError, UserInactiveError: 401.
             UnavailableError: 503.
         """
-        return await self.get_user(claims.user_id if isinstance(claims, Claims) else parse_user_id(claims.get("sub")))
+        if not isinstance(claims, Claims):
+            return await self.get_user(parse_user_id(claims.get("sub")))
+        running = self._require_running()
+        self._require_proof(running)
+        return await _get(running, claims)
 
     def serialize_user(self, user: User) -> dict[str, str]:
         """The claims that `deserialize_user` turns back into the user."""
@@ -284,6 +288,12 @@ class AuthManager:
             running.revoked.own.add([(claims.token_id, claims.expires_at)])
         return written.token
 
+    def public_keys(self) -> dict[str, Any]:
+        """The JWK set with which others verify our tokens (RFC 7517 section 5). Empty if a secret signs them."""
+        keys = self._require_running().keys.ring.keys
+        found = (public_jwk(key) for key in (keys.keys if keys is not None else ()))
+        return {"keys": [jwk for jwk in found if jwk is not None]}
+
     # ── may they? ──
 
     def decide(self, user: User, action: str, resource: str) -> Decision:
@@ -324,6 +334,16 @@ class AuthManager:
     def _require_proof(self, running: Running) -> None:
         if self._elapsed() >= running.follower.proven_until:
             raise StaleError(running.follower.trouble or "memory is not proven current")
+
+
+def _find(running: Running, claims: Claims, elapsed: float) -> User | None:
+    user_id = claims.user_id
+    return running.users.find(user_id, elapsed) if user_id is not None else running.names.find(claims, elapsed)
+
+
+async def _get(running: Running, claims: Claims) -> User:
+    user_id = claims.user_id
+    return await (running.users.get(user_id) if user_id is not None else running.names.get(claims))
 
 
 async def _write(running: Running, work: Callable[[AsyncConnection], Awaitable[T]]) -> Written[T]:

@@ -19,9 +19,11 @@ from asyncauth.db.loader import Loader
 from asyncauth.db.state import State, look
 from asyncauth.db.url import parse_url
 from asyncauth.errors import ConfigurationError
+from asyncauth.names import Names
 from asyncauth.passwords import PasswordHasher
 from asyncauth.settings import Settings
 from asyncauth.tasks import BACKGROUND, Tasks
+from asyncauth.tokens.foreign import LoadedKeys
 from asyncauth.tokens.issue import Issuer
 from asyncauth.tokens.keyset import KeyRing
 from asyncauth.tokens.revoked import Revocations
@@ -48,11 +50,13 @@ class Running:
     database: Database
     state: State
     hasher: PasswordHasher
+    keys: LoadedKeys
     issuer: Issuer
     verifier: Verifier
     receipts: Receipts
     revoked: Revocations
     users: Users
+    names: Names
     follower: Follower
     upkeep: Upkeep
     wakers: tuple[Waker, ...]
@@ -61,7 +65,7 @@ class Running:
     background: tuple[asyncio.Task[None], ...]
 
 
-async def connect(settings: Settings, engine: AsyncEngine, ring: KeyRing, clock: Clock) -> Running:
+async def connect(settings: Settings, engine: AsyncEngine, keys: LoadedKeys, clock: Clock) -> Running:
     """Learn the present state of the database and begin to follow it.
 
     Raises:
@@ -88,6 +92,7 @@ async def connect(settings: Settings, engine: AsyncEngine, ring: KeyRing, clock:
     await follower.begin()
     wakers = tuple(_wakers(engine, follower, position.epoch, settings))
     loops = [follower.run(tasks), upkeep.run(tasks), *(waker.run() for waker in wakers)]
+    loops += [refresh.run(tasks) for refresh in keys.refreshes]
     return Running(
         database=database,
         state=state,
@@ -96,11 +101,13 @@ async def connect(settings: Settings, engine: AsyncEngine, ring: KeyRing, clock:
             queue_size=settings.password_queue_size,
             queue_seconds=settings.password_queue_seconds,
         ),
-        issuer=_issuer(ring, settings),
-        verifier=_verifier(ring, settings),
-        receipts=Receipts(ring, clock.now),
+        keys=keys,
+        issuer=_issuer(keys.ring, settings),
+        verifier=_verifier(keys, settings),
+        receipts=Receipts(keys.ring, clock.now),
         revoked=revoked,
         users=users,
+        names=Names(users, database, tasks, settings),
         follower=follower,
         upkeep=upkeep,
         wakers=wakers,
@@ -143,12 +150,13 @@ def _issuer(ring: KeyRing, settings: Settings) -> Issuer:
     return Issuer(ring, first_issuer, first_audience, settings.jwt_expiration_seconds)
 
 
-def _verifier(ring: KeyRing, settings: Settings) -> Verifier:
+def _verifier(keys: LoadedKeys, settings: Settings) -> Verifier:
     return Verifier(
-        ring,
+        keys.ring,
         issuers=settings.issuers,
         audiences=settings.audiences,
         leeway_seconds=settings.jwt_leeway_seconds,
         size=settings.token_cache_size,
         size_bytes=settings.token_cache_bytes,
+        trusted=keys.trusted,
     )

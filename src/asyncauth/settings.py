@@ -15,6 +15,7 @@ from pydantic_settings import (
 )
 
 from asyncauth.errors import ConfigurationError
+from asyncauth.trusted import TrustedIssuer
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
@@ -54,6 +55,13 @@ class Settings(BaseSettings):
     """Secret of HMAC tokens: at least as many bytes as the hash has (RFC 7518 section 3.2), 64 for HS512."""
     jwt_private_key_path: Path | None = None
     """PEM file with an RSA, EC or Ed25519 private key; in place of `jwt_secret`."""
+    jwt_keys_path: Path | None = None
+    """File of keys that rotate, kept by `asyncauth keys`; it signs. A `jwt_secret` or `jwt_private_key_path` beside it
+    verifies what it signed before."""
+    jwt_keys_refresh_seconds: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 60.0
+    """How often that file is read anew. `asyncauth keys rotate` has to know it."""
+    jwt_trusted_issuers: tuple[TrustedIssuer, ...] = ()
+    """Whose tokens are taken beside our own; see `TrustedIssuer`. In the environment: a list in JSON."""
     jwt_algorithm: str | None = None
     """HS256/384/512, RS256/384/512, PS256/384/512, ES256/384/512 or EdDSA. None: HS512 for a secret, else by the
     kind of key."""
@@ -153,6 +161,9 @@ class Settings(BaseSettings):
     def _check(self) -> Self:
         if self.jwt_secret is not None and self.jwt_private_key_path is not None:
             raise ValueError("set jwt_secret or jwt_private_key_path, not both")
+        trusted = [one.issuer for one in self.jwt_trusted_issuers]
+        if len({*trusted, *self.issuers}) < len(trusted) + len(self.issuers):
+            raise ValueError("an issuer is configured twice: each has one set of keys and one rule")
         if self.max_staleness_seconds <= self.poll_interval_seconds:
             raise ValueError("max_staleness_seconds must be longer than poll_interval_seconds")
         for name in ("issuer", "audience"):

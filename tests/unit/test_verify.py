@@ -27,9 +27,9 @@ from asyncauth.errors import (
     UnknownKeyError,
 )
 from asyncauth.model import Claims
-from asyncauth.tokens.issue import Issuer
 from asyncauth.tokens.claims import parse_user_id
 from asyncauth.tokens.gate import MAX_KID_LENGTH, MAX_TOKEN_BYTES
+from asyncauth.tokens.issue import Issuer
 from asyncauth.tokens.keys import Key
 from asyncauth.tokens.keyset import KeyRing, KeySet
 from asyncauth.tokens.verify import Verifier
@@ -340,7 +340,7 @@ def test_deep_payloads(payload: bytes) -> None:
 
 @pytest.mark.parametrize(("opening", "closing"), [("[", "]"), ('{"a":', "}"), ('[{"]]]":', "}]")])
 def test_nesting_to_the_level(opening: str, closing: str) -> None:
-    """32 levels, that of the payload counted, are read, and not 33; brackets in texts and side by side are no levels."""
+    """32 levels, the payload counted, are read, and not 33; brackets in texts and side by side are no levels."""
     marks = opening.count("[") + opening.count("{")
     wide = json.dumps(["[" * 500, '\\"[{', *[[]] * 100])
     for levels, taken in ((31, True), (32, False)):

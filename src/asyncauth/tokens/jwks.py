@@ -13,7 +13,7 @@ from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from asyncauth.errors import ConfigurationError, MalformedTokenError
 from asyncauth.tokens.gate import MAX_KID_LENGTH, decode, read_object
-from asyncauth.tokens.keys import HMAC_MIN_BYTES, Key, algorithms_of, check_secret
+from asyncauth.tokens.keys import HMAC_MIN_BYTES, BadKeyError, Key, algorithms_of, check_secret
 
 SIGNS_FROM = "signs_from"
 """A member of ours, which RFC 7517 section 4 lets others ignore: from when a key signs, seconds since the epoch."""
@@ -98,43 +98,48 @@ def _named(index: int, jwk: Any, read: Any) -> Any:
     kid = jwk.get("kid") if isinstance(jwk, dict) else None
     name = f"key {kid!r}" if isinstance(kid, str) and kid.isprintable() else f"key number {index + 1}"
     try:
-        if not isinstance(jwk, dict):
-            raise ValueError("is not a JSON object")
-        if kid is not None and not (isinstance(kid, str) and 0 < len(kid) <= MAX_KID_LENGTH):
-            raise ValueError("has a kid that is not text, empty or too long")
-        return read(jwk)
+        return read(_checked(jwk))
     except (ValueError, TypeError, KeyError, PyJWTError, MalformedTokenError, UnsupportedAlgorithm) as error:
-        reason = error if type(error) is ValueError else "is malformed"
+        reason = error if isinstance(error, BadKeyError) else "is malformed"
         raise ConfigurationError(f"{name} {reason}") from None
+
+
+def _checked(jwk: Any) -> dict[str, Any]:
+    if not isinstance(jwk, dict):
+        raise BadKeyError("is not a JSON object")
+    kid = jwk.get("kid")
+    if kid is not None and not (isinstance(kid, str) and 0 < len(kid) <= MAX_KID_LENGTH):
+        raise BadKeyError("has a kid that is not text, empty or too long")
+    return jwk
 
 
 def _own(jwk: dict[str, Any]) -> Key:
     if jwk.get("kid") is None:
-        raise ValueError("has no kid")
+        raise BadKeyError("has no kid")
     _require_signing(jwk)
     signs_from = jwk.get(SIGNS_FROM, 0)
     if type(signs_from) is not int or signs_from < 0:
-        raise ValueError(f"has a {SIGNS_FROM} that is no number of seconds")
+        raise BadKeyError(f"has a {SIGNS_FROM} that is no number of seconds")
     algorithm = jwk.get("alg")
     if jwk.get("kty") == "oct":
         if not isinstance(algorithm, str) or algorithm not in HMAC_MIN_BYTES:
-            raise ValueError("has an alg that does not go with its kty")
+            raise BadKeyError("has an alg that does not go with its kty")
         secret = decode(jwk["k"])
         check_secret(secret, algorithm)
         return Key(algorithm, secret, secret, jwk["kid"], signs_from)
     private = _read(jwk)
     if not hasattr(private, "public_key"):
-        raise ValueError("is public: a set that signs holds private keys")
+        raise BadKeyError("is public: a set that signs holds private keys")
     return Key(_algorithm(jwk, private.public_key()), private, private.public_key(), jwk["kid"], signs_from)
 
 
 def _foreign(jwk: dict[str, Any], algorithms: tuple[str, ...]) -> Key | None:
     if jwk.get("kty") not in _READERS or not _is_for_signatures(jwk) or jwk.get("alg", algorithms[0]) not in algorithms:
         if _PRIVATE & jwk.keys():
-            raise ValueError("is private: it is a secret no more")
+            raise BadKeyError("is private: it is a secret no more")
         return None
     if _PRIVATE & jwk.keys():
-        raise ValueError("is private: it is a secret no more")
+        raise BadKeyError("is private: it is a secret no more")
     public = _read(jwk)
     fitting = algorithms_of(public)
     if jwk.get("alg") is not None:
@@ -146,13 +151,13 @@ def _foreign(jwk: dict[str, Any], algorithms: tuple[str, ...]) -> Key | None:
 def _algorithm(jwk: dict[str, Any], public: object) -> str:
     algorithm = jwk.get("alg")
     if not isinstance(algorithm, str) or algorithm not in algorithms_of(public):
-        raise ValueError("has an alg that does not go with its kty")
+        raise BadKeyError("has an alg that does not go with its kty")
     return algorithm
 
 
 def _require_signing(jwk: dict[str, Any]) -> None:
     if not _is_for_signatures(jwk):
-        raise ValueError("has a use or key_ops other than signatures")
+        raise BadKeyError("has a use or key_ops other than signatures")
 
 
 def _is_for_signatures(jwk: dict[str, Any]) -> bool:
@@ -170,7 +175,7 @@ def _read(jwk: dict[str, Any]) -> Any:
     algorithms_of(public)
     names = _THUMBPRINT[jwk["kty"]]
     if _digest({name: jwk[name] for name in names}) != thumbprint(public):
-        raise ValueError("has a public part that does not belong to the private one, or leading zeros")
+        raise BadKeyError("has a public part that does not belong to the private one, or leading zeros")
     return key
 
 

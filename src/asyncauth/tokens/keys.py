@@ -1,4 +1,4 @@
-"""Keys that sign and verify, each bound to exactly one algorithm (RFC 8725 section 3.1), and what makes one too weak."""
+"""Keys that sign and verify, each bound to exactly one algorithm (RFC 8725 section 3.1); weak ones are refused."""
 
 import hashlib
 import hmac
@@ -35,10 +35,14 @@ ALGORITHMS = get_default_algorithms()
 """Of PyJWT, which checks the signature itself."""
 
 
+class BadKeyError(ValueError):
+    """What is wrong with a key, in words that follow its name. Never holds any of its content."""
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key with its one algorithm. `signing` and `verifying` are the same object for HMAC; `signing` is None where only
-    the public part is known."""
+    """A key with its one algorithm. `signing` and `verifying` are the same object for HMAC; `signing` is None where
+    only the public part is known."""
 
     algorithm: str
     signing: Any = field(repr=False)
@@ -98,7 +102,7 @@ def load_public_key(path: Path, algorithms: tuple[str, ...]) -> Key:
         raise ConfigurationError(f"public_key_path {path} is not a PEM file with a public key") from None
     try:
         fitting = algorithms_of(public)
-    except ValueError as error:
+    except BadKeyError as error:
         raise ConfigurationError(f"the key in {path} {error}") from None
     chosen = next((algorithm for algorithm in algorithms if algorithm in fitting), None)
     if chosen is None:
@@ -116,7 +120,7 @@ def _read_secret(secret: str, algorithm: str, kid: str | None) -> Key:
         raise ConfigurationError(f"jwt_secret is not text in UTF-8; {_advice(algorithm)}") from None
     try:
         check_secret(key, algorithm)
-    except ValueError as error:
+    except BadKeyError as error:
         raise ConfigurationError(f"jwt_secret {error}; {_advice(algorithm)}") from None
     return Key(algorithm, key, key, kid)
 
@@ -125,12 +129,12 @@ def check_secret(key: bytes, algorithm: str) -> None:
     """Check an HMAC key.
 
     Raises:
-        ValueError: it is weak; the text says how, after the name of the key.
+        BadKeyError: it is weak; the text says how, after the name of the key.
     """
     if len(key) < HMAC_MIN_BYTES[algorithm]:
-        raise ValueError(f"has {len(key)} bytes, {algorithm} needs at least {HMAC_MIN_BYTES[algorithm]}")
+        raise BadKeyError(f"has {len(key)} bytes, {algorithm} needs at least {HMAC_MIN_BYTES[algorithm]}")
     if len(set(key)) < 8:
-        raise ValueError("repeats fewer than 8 different characters")
+        raise BadKeyError("repeats fewer than 8 different characters")
 
 
 def _advice(algorithm: str) -> str:
@@ -149,7 +153,7 @@ def _load_pem(path: Path, algorithm: str | None, kid: str | None) -> Key:
     public = cast("Any", private).public_key()
     try:
         allowed = algorithms_of(public)
-    except ValueError as error:
+    except BadKeyError as error:
         advice = "; make one with: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072"
         raise ConfigurationError(f"the key in {path} {error}{advice}") from None
     chosen = algorithm or allowed[0]
@@ -163,16 +167,16 @@ def algorithms_of(public: object) -> tuple[str, ...]:
     """The algorithms that a public key serves, the usual one first.
 
     Raises:
-        ValueError: none, or it is weak; the text says how, after the name of the key.
+        BadKeyError: none, or it is weak; the text says how, after the name of the key.
     """
     if isinstance(public, rsa.RSAPublicKey):
         if public.key_size < RSA_MIN_BITS:
-            raise ValueError(f"is RSA of {public.key_size} bits, at least {RSA_MIN_BITS} are needed")
+            raise BadKeyError(f"is RSA of {public.key_size} bits, at least {RSA_MIN_BITS} are needed")
         if public.key_size > RSA_MAX_BITS:
-            raise ValueError(f"is RSA of {public.key_size} bits, at most {RSA_MAX_BITS} are taken")
+            raise BadKeyError(f"is RSA of {public.key_size} bits, at most {RSA_MAX_BITS} are taken")
         return RSA
     if isinstance(public, ed25519.Ed25519PublicKey):
         return ("EdDSA",)
     if isinstance(public, ec.EllipticCurvePublicKey) and public.curve.name in _CURVES:
         return (_CURVES[public.curve.name],)
-    raise ValueError("is none of RSA, EC (P-256, P-384, P-521) and Ed25519")
+    raise BadKeyError("is none of RSA, EC (P-256, P-384, P-521) and Ed25519")

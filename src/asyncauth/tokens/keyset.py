@@ -47,7 +47,7 @@ class KeySet:
     def keeps(self, other: "KeySet") -> bool:
         """Whether whatever the other set verifies is verified by this one, with the same keys."""
         mine = self._by_kid
-        return all(kid in mine and _same(mine[kid], key) for kid, key in other._by_kid.items())  # noqa: SLF001
+        return all(kid in mine and _same(mine[kid], key) for kid, key in other._by_kid.items())
 
 
 def _names(key: Key) -> tuple[str | None, ...]:

@@ -101,7 +101,7 @@ class Verifier:
         return rule.read(opened.members, issuer)
 
     def _rule(self, issuer: object) -> Rule:
-        """Whose token it claims to be. Nobody vouches for that yet, but with the keys of that issuer alone can anybody."""
+        """Whose token it claims to be. Nobody has vouched for that yet: only that issuer's keys can."""
         if isinstance(issuer, str):
             rule = self._trusted.get(issuer)
             if rule is not None:
