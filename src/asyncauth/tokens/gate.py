@@ -17,7 +17,7 @@ MAX_KID_LENGTH = 128
 HEADER_MEMBERS = frozenset({"alg", "kid", "typ"})
 """RFC 7515 section 4.1. All others either bring a key of their own (RFC 8725 section 3.10), ask for a different reading
 (`crit`, `b64`, `zip`) or mean nothing here."""
-_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
+_PART = re.compile(r"[A-Za-z0-9_-]+")
 _STANDARD = str.maketrans("-_", "+/")
 # RFC 4648 section 3.5: the last character of a part holds spare bits. Zero, or one signature has several spellings.
 _LAST = {2: frozenset("AQgw"), 3: frozenset("AEIMQUYcgkosw048")}
@@ -44,9 +44,10 @@ def open_token(token: str) -> Opened:
     """
     if len(token) > MAX_TOKEN_BYTES:
         raise TokenTooLongError(f"longer than {MAX_TOKEN_BYTES} bytes")
-    if _COMPACT.fullmatch(token) is None:
-        raise MalformedTokenError("not three parts of base64url")
-    head, body, tail = token.split(".")
+    parts = token.split(".")
+    if len(parts) != 3:
+        raise MalformedTokenError("not three parts")
+    head, body, tail = parts
     header = read_object(decode(head), "header")
     algorithm = header.get("alg")
     if not isinstance(algorithm, str):
@@ -65,7 +66,7 @@ def decode(part: str) -> bytes:
         MalformedTokenError: it is anything else.
     """
     rest = len(part) % 4
-    if rest == 1 or (rest and part[-1] not in _LAST[rest]):
+    if rest == 1 or _PART.fullmatch(part) is None or (rest and part[-1] not in _LAST[rest]):
         raise MalformedTokenError("a part is not canonical base64url")
     try:
         return a2b_base64(part.translate(_STANDARD) + "=" * (-len(part) % 4), strict_mode=True)

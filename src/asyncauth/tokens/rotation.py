@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +77,7 @@ def rotated(keys: Sequence[Key], new: Key, now: float, pace: Pace) -> list[Key]:
     if ordered and ordered[-1].signs_from > now:
         wait = int(ordered[-1].signs_from - now) + 1
         raise ConfigurationError(f"the newest key begins to sign in {wait} s only: rotate after that")
-    kept = [key for key, successor in zip(ordered, ordered[1:], strict=False) if not pace.expired(successor, now)]
+    kept = [key for key, successor in pairwise(ordered) if not pace.expired(successor, now)]
     return [*kept, *ordered[-1:], new]
 
 

@@ -1,0 +1,110 @@
+"""A foreign issuer: keys of its own, and a real HTTP server on loopback that publishes them, or misbehaves."""
+
+import asyncio
+import gzip
+import json
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+
+import jwt
+
+from asyncauth.tokens.jwks import public_jwk
+from asyncauth.tokens.keys import Key
+from asyncauth.tokens.rotation import make_key
+
+ISSUER = "https://idp.example"
+AUDIENCE = "us there"
+
+
+class Idp:
+    """Answers every request as `mode` says, and counts them."""
+
+    def __init__(self) -> None:
+        self.keys = [make_key("ES256", 0)]
+        self.mode = "good"
+        self.requests = 0
+        self.url = ""
+
+    def describe(self, **changes: Any) -> dict[str, Any]:
+        """It as a trusted issuer in settings."""
+        usual = {"issuer": ISSUER, "audience": AUDIENCE, "jwks_url": self.url, "allow_http": True, "matches": "username"}
+        return {**usual, **changes}
+
+    def issue(self, subject: str, *, key: Key | None = None, kid: str | None = None, **more: Any) -> str:
+        """A token for somebody."""
+        signing = key or self.keys[-1]
+        now = int(time.time())
+        said = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "jti": f"{subject}{now}", "iat": now, "exp": now + 600}
+        return jwt.encode({**said, **more}, signing.signing, signing.algorithm, headers={"kid": kid or signing.kid})
+
+    def body(self) -> bytes:
+        """Its key set."""
+        return json.dumps({"keys": [public_jwk(key) for key in self.keys]}).encode()
+
+    async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """One connection, one answer."""
+        with suppress(ConnectionError, asyncio.IncompleteReadError):
+            await reader.readuntil(b"\r\n\r\n")
+            self.requests += 1
+            await self._misbehave(writer)
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+    async def _misbehave(self, writer: asyncio.StreamWriter) -> None:
+        body = self.body()
+        if self.mode == "stall":
+            await asyncio.sleep(60)
+        elif self.mode == "trickle":
+            writer.write(_head(200, len(body)))
+            for byte in body:
+                writer.write(bytes([byte]))
+                await writer.drain()
+                await asyncio.sleep(0.05)
+        elif self.mode == "endless":
+            writer.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n")
+            while True:
+                writer.write(b" " * 65536)
+                await writer.drain()
+        elif self.mode == "half":
+            writer.write(_head(200, len(body)) + body[: len(body) // 2])
+        elif self.mode == "redirect":
+            writer.write(_head(302, len(body), f"Location: {self.url}/elsewhere\r\n") + body)
+        elif self.mode == "gzip":
+            packed = gzip.compress(body)
+            writer.write(_head(200, len(packed), "Content-Encoding: gzip\r\n") + packed)
+        elif self.mode == "error":
+            writer.write(_head(500, len(body)) + body)
+        elif self.mode == "no http":
+            writer.write(b"canary\r\n\r\n")
+        else:
+            contents = {"huge": b" " * 65_537 + body, "garbage": b"canary", "empty": b'{"keys": []}', "nothing": b""}
+            content = contents.get(self.mode, body)
+            writer.write(_head(200, len(content)) + content)
+        await writer.drain()
+
+
+def _head(status: int, length: int, more: str = "") -> bytes:
+    return f"HTTP/1.1 {status} X\r\nContent-Length: {length}\r\nConnection: close\r\n{more}\r\n".encode()
+
+
+@asynccontextmanager
+async def serving() -> AsyncIterator[Idp]:
+    """One that is running."""
+    idp = Idp()
+    tasks: set[asyncio.Task[None]] = set()
+
+    def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        tasks.add(asyncio.ensure_future(idp.answer(reader, writer)))
+
+    server = await asyncio.start_server(accept, "127.0.0.1", 0)
+    idp.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/keys"
+    try:
+        yield idp
+    finally:
+        server.close()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
