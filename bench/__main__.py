@@ -1,4 +1,4 @@
-"""python -m bench [warm] [cold] [stampede] [fresh] [consistency]: measure, print a table, name missed goals."""
+"""python -m bench [warm] [cold] [stampede] [verify] [fresh] [consistency]: measure, print a table, tell missed goals."""
 
 import argparse
 import sys
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import anyio
 
-from bench import cold, decide, memory, stampede, warm
+from bench import cold, decide, memory, stampede, verify, warm
 from bench.data import ForeignRowsError
 from bench.figures import Figure, Section, table, write_json
 from bench.fresh.draw import Drawn, draw
@@ -21,6 +21,8 @@ from bench.sizes import FULL, QUICK, Sizes
 
 LOOPS = {"asyncio": False, "uvloop": True}
 COSTS = {"warm": warm.measure, "cold": cold.measure, "stampede": stampede.measure}
+ANYWHERE = "verify"
+"""What needs no database."""
 FRESHNESS = {"fresh": fresh, "consistency": consistency}
 Hazards = dict[str, Callable[[str, Sizes], Awaitable[list[Figure]]]]
 
@@ -31,12 +33,17 @@ def main(arguments: list[str]) -> int:
     drawn: Drawn = {}
     freshness = {name: partial(measure, drawn=drawn) for name, measure in FRESHNESS.items()}
     everything: Hazards = {**COSTS, **freshness}
-    hazards = {name: everything[name] for name in options.hazards or COSTS}
+    chosen = options.hazards or [*COSTS, ANYWHERE]
+    hazards = {name: everything[name] for name in chosen if name != ANYWHERE}
     sizes = _sizes(options)
     loops = [options.loop] if options.loop else ["asyncio"] if set(hazards) <= set(FRESHNESS) else list(LOOPS)
     try:
         with _places(options) as places, throw_away(["sqlite"]) as (file,):
             sections = [section for place in places for section in _measure(place, hazards, loops, sizes)]
+            if ANYWHERE in chosen:
+                _say("verifying …")
+                figures = anyio.run(verify.measure, sizes)
+                sections.append(Section("verify", "any database", "any loop", tuple(figures)))
             if "warm" in hazards:
                 sections += _measure_anywhere(file, sizes)
     except ForeignRowsError as error:
@@ -56,7 +63,7 @@ def main(arguments: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("hazards", nargs="*", choices=[*COSTS, *FRESHNESS, []], help="what to measure")
+    parser.add_argument("hazards", nargs="*", choices=[*COSTS, ANYWHERE, *FRESHNESS, []], help="what to measure")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--database", choices=[*BACKENDS, "all"], default="sqlite", help="start one for the bench")
     where.add_argument("--database-url", help="use this one, which must hold nobody's rows: it is filled and emptied")

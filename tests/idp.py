@@ -13,6 +13,7 @@ import jwt
 from asyncauth.tokens.jwks import public_jwk
 from asyncauth.tokens.keys import Key
 from asyncauth.tokens.rotation import make_key
+from tests.waiting import settle
 
 ISSUER = "https://idp.example"
 AUDIENCE = "us there"
@@ -29,7 +30,13 @@ class Idp:
 
     def describe(self, **changes: Any) -> dict[str, Any]:
         """It as a trusted issuer in settings."""
-        usual = {"issuer": ISSUER, "audience": AUDIENCE, "jwks_url": self.url, "allow_http": True, "matches": "username"}
+        usual = {
+            "issuer": ISSUER,
+            "audience": AUDIENCE,
+            "jwks_url": self.url,
+            "allow_http": True,
+            "matches": "username",
+        }
         return {**usual, **changes}
 
     def issue(self, subject: str, *, key: Key | None = None, kid: str | None = None, **more: Any) -> str:
@@ -45,21 +52,21 @@ class Idp:
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """One connection, one answer."""
-        with suppress(ConnectionError, asyncio.IncompleteReadError):
-            await reader.readuntil(b"\r\n\r\n")
-            self.requests += 1
-            await self._misbehave(writer)
-        writer.close()
-        with suppress(ConnectionError):
-            await writer.wait_closed()
+        try:
+            with suppress(ConnectionError, asyncio.IncompleteReadError):
+                await reader.readuntil(b"\r\n\r\n")
+                self.requests += 1
+                await self._misbehave(writer)
+                writer.close()
+                await writer.wait_closed()
+        finally:
+            writer.transport.abort()
 
     async def _misbehave(self, writer: asyncio.StreamWriter) -> None:
-        body = self.body()
         if self.mode == "stall":
             await asyncio.sleep(60)
         elif self.mode == "trickle":
-            writer.write(_head(200, len(body)))
-            for byte in body:
+            for byte in self._whole():
                 writer.write(bytes([byte]))
                 await writer.drain()
                 await asyncio.sleep(0.05)
@@ -68,22 +75,25 @@ class Idp:
             while True:
                 writer.write(b" " * 65536)
                 await writer.drain()
-        elif self.mode == "half":
-            writer.write(_head(200, len(body)) + body[: len(body) // 2])
-        elif self.mode == "redirect":
-            writer.write(_head(302, len(body), f"Location: {self.url}/elsewhere\r\n") + body)
-        elif self.mode == "gzip":
-            packed = gzip.compress(body)
-            writer.write(_head(200, len(packed), "Content-Encoding: gzip\r\n") + packed)
-        elif self.mode == "error":
-            writer.write(_head(500, len(body)) + body)
-        elif self.mode == "no http":
-            writer.write(b"canary\r\n\r\n")
         else:
-            contents = {"huge": b" " * 65_537 + body, "garbage": b"canary", "empty": b'{"keys": []}', "nothing": b""}
-            content = contents.get(self.mode, body)
-            writer.write(_head(200, len(content)) + content)
+            writer.write(self._whole())
         await writer.drain()
+
+    def _whole(self) -> bytes:
+        body = self.body()
+        packed = gzip.compress(body)
+        answers = {
+            "half": _head(200, len(body)) + body[: len(body) // 2],
+            "redirect": _head(302, len(body), f"Location: {self.url}/elsewhere\r\n") + body,
+            "gzip": _head(200, len(packed), "Content-Encoding: gzip\r\n") + packed,
+            "error": _head(500, len(body)) + body,
+            "no http": b"canary\r\n\r\n",
+            "huge": _head(200, 65_537 + len(body)) + b" " * 65_537 + body,
+            "garbage": _head(200, 6) + b"canary",
+            "empty": _head(200, 12) + b'{"keys": []}',
+            "nothing": _head(200, 0),
+        }
+        return answers.get(self.mode, _head(200, len(body)) + body)
 
 
 def _head(status: int, length: int, more: str = "") -> bytes:
@@ -108,3 +118,4 @@ async def serving() -> AsyncIterator[Idp]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        await settle()  # let what was aborted close

@@ -1,5 +1,5 @@
-"""Keys that come from elsewhere: an issuer that is slow, down or hostile refuses nobody whose key was known, and a flood
-of unknown keys costs it nothing."""
+"""Keys that come from elsewhere: an issuer that is slow, down or hostile refuses nobody whose key was known, and a
+flood of unknown keys costs it nothing."""
 
 import asyncio
 import threading
@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from asyncauth import AuthManager, Settings
+from asyncauth.clock import SYSTEM_CLOCK, Clock
 from asyncauth.errors import KeysUnavailableError, SignatureError, UnknownKeyError
+from asyncauth.tokens import own
 from asyncauth.tokens.foreign import load_all
 from asyncauth.tokens.keyset import KeySet
 from asyncauth.tokens.refresh import Refresh
@@ -21,7 +23,20 @@ from tests.managers import quiet, running
 from tests.rows import add_user, through
 from tests.waiting import until
 
-BAD = ("trickle", "stall", "endless", "half", "redirect", "gzip", "error", "no http", "huge", "garbage", "empty", "nothing")
+BAD = (
+    "trickle",
+    "stall",
+    "endless",
+    "half",
+    "redirect",
+    "gzip",
+    "error",
+    "no http",
+    "huge",
+    "garbage",
+    "empty",
+    "nothing",
+)
 
 pytestmark = pytest.mark.parametrize("backend", ["sqlite+aiosqlite"], indirect=True)
 
@@ -73,7 +88,9 @@ async def test_a_token_of_a_trusted_issuer(settings: Settings, idp: Idp) -> None
 
 
 @pytest.mark.parametrize("mode", BAD)
-async def test_bad_answers_keep_the_keys(settings: Settings, idp: Idp, mode: str, caplog: pytest.LogCaptureFixture) -> None:
+async def test_bad_answers_keep_the_keys(
+    settings: Settings, idp: Idp, mode: str, caplog: pytest.LogCaptureFixture
+) -> None:
     """However the issuer fails, within the deadline, what was known before goes on, and is put right by the next good
     answer. Nothing of what it sent is logged."""
     keys = load_all(trusting(settings, idp, timeout_seconds=0.3))
@@ -139,7 +156,7 @@ async def test_a_flood_of_unknown_keys(settings: Settings, idp: Idp) -> None:
 
 
 async def test_a_new_key_of_the_issuer(settings: Settings, idp: Idp) -> None:
-    """The first token that names it is refused and makes us look: soon after it passes, long before the next interval."""
+    """The first token that names it is refused and makes us look; soon after it passes, not an interval later."""
     async with AuthManager(trusting(settings, idp, retry_seconds=0.05, refresh_seconds=3600)) as auth:
         await add_ada(auth)
         await fetched(auth)
@@ -172,14 +189,14 @@ def _knows(auth: AuthManager, idp: Idp) -> bool:
 
 
 async def test_rotation_fails_no_request(settings: Settings, tmp_path: Path) -> None:
-    """Two workers read one file at their own pace, while keys are rotated and both issue and verify each other's tokens all
-    the time: not one is refused, and in the end another key signs than in the beginning."""
+    """Two workers read one file at their own pace, while keys are rotated and both issue and verify each other's tokens
+    all the time: not one is refused, and in the end another key signs than in the beginning."""
     path = tmp_path / "keys.json"
-    create_file(path, make_key("EdDSA", 0))
-    own = quiet(settings, jwt_secret=None, jwt_keys_path=path, jwt_keys_refresh_seconds=1.0)
+    await asyncio.to_thread(create_file, path, make_key("EdDSA", 0))
+    rotating = quiet(settings, jwt_secret=None, jwt_keys_path=path, jwt_keys_refresh_seconds=1.0)
     pace = Pace(refresh_seconds=1.0, token_seconds=1.0)
     clocks = Shifted()
-    async with AuthManager(own, clock=clocks.clock) as one, AuthManager(own, clock=clocks.clock) as two:
+    async with AuthManager(rotating, clock=clocks.clock) as one, AuthManager(rotating, clock=clocks.clock) as two:
         user_id = await add_ada(one)
         first = _signing(one, clocks.now())
         verified = 0
@@ -200,9 +217,9 @@ async def test_rotation_fails_no_request(settings: Settings, tmp_path: Path) -> 
 async def test_a_key_used_too_early_is_refused(settings: Settings, tmp_path: Path) -> None:
     """What the waiting is for: a worker that has not read the file yet refuses a key that signs at once."""
     path = tmp_path / "keys.json"
-    create_file(path, make_key("EdDSA", 0))
-    own = quiet(settings, jwt_secret=None, jwt_keys_path=path)
-    async with AuthManager(own) as one, AuthManager(own) as two:
+    await asyncio.to_thread(create_file, path, make_key("EdDSA", 0))
+    rotating = quiet(settings, jwt_secret=None, jwt_keys_path=path)
+    async with AuthManager(rotating) as one, AuthManager(rotating) as two:
         user_id = await add_ada(one)
         await asyncio.to_thread(rotate_file, path, make_key("EdDSA", 1), 1, Pace(60, 60))
         await refresh_of(one).refresh()
@@ -216,15 +233,12 @@ class Shifted:
     """The machine's clock, moved on by hand."""
 
     def __init__(self) -> None:
-        from asyncauth.clock import SYSTEM_CLOCK, Clock
-
         self.shift = 0.0
-        self._system = SYSTEM_CLOCK
         self.clock = Clock(self.now, SYSTEM_CLOCK.elapsed)
 
     def now(self) -> float:
         """Seconds since the epoch."""
-        return self._system.now() + self.shift
+        return SYSTEM_CLOCK.now() + self.shift
 
 
 def _signing(auth: AuthManager, now: float) -> str | None:
@@ -234,17 +248,15 @@ def _signing(auth: AuthManager, now: float) -> str | None:
 async def test_keys_are_read_off_the_loop(settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Files block: they are read in another thread."""
     path = tmp_path / "keys.json"
-    create_file(path, make_key("EdDSA", 0))
+    await asyncio.to_thread(create_file, path, make_key("EdDSA", 0))
     threads: list[int] = []
-    from asyncauth.tokens import own as module
-
-    original = module.read_file
+    original = own.read_file
 
     def read(where: Path, what: str) -> bytes:
         threads.append(threading.get_ident())
         return original(where, what)
 
-    monkeypatch.setattr(module, "read_file", read)
+    monkeypatch.setattr(own, "read_file", read)
     async with AuthManager(quiet(settings, jwt_secret=None, jwt_keys_path=path)) as auth:
         await refresh_of(auth).refresh()
         assert isinstance(running(auth).keys.ring.keys, KeySet)

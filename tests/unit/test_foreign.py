@@ -130,7 +130,9 @@ def test_keys_count_for_one_issuer_only(tmp_path: Path) -> None:
             gate.verify(token, NOW)
 
 
-@pytest.mark.parametrize("issuer", [..., None, "", f"{IDP}/", IDP.upper(), [IDP], {IDP: 1}, 5, "https://idp.example.org"])
+@pytest.mark.parametrize(
+    "issuer", [..., None, "", f"{IDP}/", IDP.upper(), [IDP], {IDP: 1}, 5, "https://idp.example.org"]
+)
 def test_the_issuer_is_exact(tmp_path: Path, issuer: object) -> None:
     """To the letter."""
     with pytest.raises((IssuerError, TypeError)):

@@ -1,5 +1,6 @@
 """The file of keys that rotate: when each key signs and goes, and that nobody ever reads half a file."""
 
+import asyncio
 import json
 import os
 import stat
@@ -134,9 +135,9 @@ def test_a_secret_beside_the_file_signs_until_the_file_does(tmp_path: Path) -> N
     assert keys.find(None) is keys.signing(NOW)
 
 
-async def test_a_bad_file_keeps_the_keys(path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """Half a file, rubbish, none at all, a weak key, the same key twice: logged once, and the old keys go on. A good one
-    is taken, and a key that has gone from it goes."""
+def test_a_bad_file_keeps_the_keys(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Half a file, nothing, rubbish, a key twice, no file: logged once, and the old keys go on. A good one is taken,
+    and a key that has gone from it goes."""
     good = path.read_bytes()
     (key,) = json.loads(good)["keys"]
     ring = KeyRing(load_keys(settings(path)))
@@ -148,14 +149,16 @@ async def test_a_bad_file_keeps_the_keys(path: Path, caplog: pytest.LogCaptureFi
         if bad is not None:
             path.write_bytes(bad)
         for _ in range(2):
-            await refresh.refresh()
+            asyncio.run(refresh.refresh())
             assert ring.keys is before
             assert refresh.trouble is not None
     assert key["d"] not in caplog.text
     assert "canary" not in caplog.text
-    assert len([record for record in caplog.records if "those known stay" in record.message]) == 5 - 1  # two are alike
+    assert (
+        len([record for record in caplog.records if "those known stay" in record.message]) == 3
+    )  # the first three are told alike
     create_file(path, make_key("EdDSA", NOW))
-    await refresh.refresh()
+    asyncio.run(refresh.refresh())
     assert refresh.trouble is None
     assert ring.keys is not None
     assert ring.keys.find(key["kid"]) is None

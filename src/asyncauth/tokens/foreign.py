@@ -3,7 +3,6 @@
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import find_spec
 
 from anyio import to_thread
 
@@ -65,22 +64,22 @@ def _reader(trusted: TrustedIssuer) -> Callable[[], Awaitable[Iterable[Key]]] | 
         return partial(to_thread.run_sync, partial(_read_path, trusted))
     if trusted.jwks_url is None:
         return None
-    if find_spec("httpx") is None:
-        raise ConfigurationError("jwks_url is set and httpx is missing: pip install 'asyncauth[jwks]'")
-    return partial(_fetch, trusted)
+    try:
+        from asyncauth.tokens.remote import fetch  # here, in a thread: its modules are read from disk
+    except ImportError:
+        raise ConfigurationError("jwks_url is set and httpx is missing: pip install 'asyncauth[jwks]'") from None
+
+    async def read(url: str) -> tuple[Key, ...]:
+        return parse_foreign(await fetch(url, timeout_seconds=trusted.timeout_seconds), trusted.algorithms)
+
+    return partial(read, trusted.jwks_url)
 
 
 def _read_path(trusted: TrustedIssuer) -> tuple[Key, ...]:
     path = trusted.jwks_path
     assert path is not None  # noqa: S101
+    data = read_file(path, "jwks_path")
     try:
-        return parse_foreign(read_file(path, "jwks_path"), trusted.algorithms)
+        return parse_foreign(data, trusted.algorithms)
     except ConfigurationError as error:
         raise ConfigurationError(f"jwks_path {path}: {error}") from None
-
-
-async def _fetch(trusted: TrustedIssuer) -> tuple[Key, ...]:
-    from asyncauth.tokens.remote import fetch
-
-    assert trusted.jwks_url is not None  # noqa: S101
-    return parse_foreign(await fetch(trusted.jwks_url, timeout_seconds=trusted.timeout_seconds), trusted.algorithms)

@@ -57,8 +57,9 @@ def _load(settings: Settings) -> list[Key]:
     path = settings.jwt_keys_path
     if path is None:
         return [load_key(settings)]
+    data = read_file(path, "jwt_keys_path")
     try:
-        keys = list(parse_own(read_file(path, "jwt_keys_path")))
+        keys = list(parse_own(data))
     except ConfigurationError as error:
         raise ConfigurationError(f"jwt_keys_path {path}: {error}") from None
     if settings.jwt_secret is not None or settings.jwt_private_key_path is not None:
