@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import json
 import time
+import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -43,7 +44,7 @@ class Idp:
         """A token for somebody."""
         signing = key or self.keys[-1]
         now = int(time.time())
-        said = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "jti": f"{subject}{now}", "iat": now, "exp": now + 600}
+        said = {"iss": ISSUER, "aud": AUDIENCE, "sub": subject, "jti": uuid.uuid4().hex, "iat": now, "exp": now + 600}
         return jwt.encode({**said, **more}, signing.signing, signing.algorithm, headers={"kid": kid or signing.kid})
 
     def body(self) -> bytes:

@@ -154,7 +154,9 @@ class AuthManager:
         """
         running = self._require_running()
         claims = self._admit(running, token)
-        return _find(running, claims, self._elapsed())
+        if claims.user_id is None:
+            return running.names.find(claims, self._elapsed())
+        return running.users.find(claims.user_id, self._elapsed())
 
     async def get_user_from_token(self, token: object, *, at_least: str | None = None) -> User:
         """Token → user. Waits only if the user is not in memory, or for a change that this worker does not know yet.
@@ -173,7 +175,9 @@ class AuthManager:
         if at_least is not None:
             await self._catch_up(running, at_least)
             self._admit(running, token)  # again: the change may be that this token was revoked
-        user = _find(running, claims, self._elapsed())
+        user_id = claims.user_id
+        elapsed = self._elapsed()
+        user = running.users.find(user_id, elapsed) if user_id is not None else running.names.find(claims, elapsed)
         if user is None:
             user = await _get(running, claims)
             self._admit(running, token)  # again: the load took time
@@ -334,11 +338,6 @@ class AuthManager:
     def _require_proof(self, running: Running) -> None:
         if self._elapsed() >= running.follower.proven_until:
             raise StaleError(running.follower.trouble or "memory is not proven current")
-
-
-def _find(running: Running, claims: Claims, elapsed: float) -> User | None:
-    user_id = claims.user_id
-    return running.users.find(user_id, elapsed) if user_id is not None else running.names.find(claims, elapsed)
 
 
 async def _get(running: Running, claims: Claims) -> User:

@@ -104,7 +104,7 @@ async def test_bad_answers_keep_the_keys(
         ring.get("x")
     idp.mode = "good"
     await refresh.refresh()
-    known = ring.keys
+    known = keys.trusted[ISSUER].ring.keys
     assert known is not None
     idp.mode = mode
     async with asyncio.timeout(10):

@@ -168,8 +168,8 @@ def test_nbf_may_be_left_out_but_not_be_bad(tmp_path: Path, value: object) -> No
 def test_the_type_is_as_configured(tmp_path: Path) -> None:
     """RFC 9068 section 4: an access token says so, and nothing else is one."""
     gate = verifier(tmp_path, token_type="at+jwt")
-    for typ in ("at+jwt", "application/at+jwt"):
-        assert gate.verify(sign(claims(), typ=typ), NOW).name == "ada"
+    for right in ("at+jwt", "application/at+jwt"):
+        assert gate.verify(sign(claims(), typ=right), NOW).name == "ada"
     for typ in ("JWT", "AT+JWT", None):
         with pytest.raises(TokenTypeError):
             gate.verify(sign(claims(), typ=typ), NOW)

@@ -10,7 +10,6 @@ import pytest
 
 from asyncauth import Settings
 from asyncauth.errors import ConfigurationError
-from asyncauth.tokens import rotation
 from asyncauth.tokens.keys import Key
 from asyncauth.tokens.keyset import KeyRing
 from asyncauth.tokens.own import load_keys, own_refresh
@@ -105,7 +104,7 @@ def test_a_failed_rotation_changes_nothing(path: Path, monkeypatch: pytest.Monke
     def full(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(rotation.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(ConfigurationError, match="cannot be written: No space left"):
         rotate(path, NOW)
     assert path.read_bytes() == before

@@ -99,7 +99,7 @@ async def test_a_name_that_moves_on(auth: AuthManager) -> None:
     assert auth.find_user_from_token(token) is None
     with pytest.raises(UserNotFoundError):
         await auth.get_user_from_token(token)
-    second = await add(auth, "ada")
+    second = await add(auth, "ada", email="another@example.org")
     assert (await auth.get_user_from_token(token)).id == second
     assert (await auth.get_user_from_token(IDP.issue("lovelace"))).id == first
 
