@@ -1,4 +1,4 @@
-"""python -m bench [warm] [cold] [stampede] [verify] [fresh] [consistency]: measure, print a table, name missed goals."""
+"""python -m bench [warm] [cold] [stampede] [verify] [fresh] [consistency]: measure, and name missed goals."""
 
 import argparse
 import sys
