@@ -1,5 +1,5 @@
-"""python -m bench [warm] [cold] [stampede] [decide] [memory] [fresh] [consistency]: measure, print a table, name missed
-goals. Without a name: the first five."""
+"""python -m bench [warm] [cold] [stampede] [verify] [decide] [memory] [fresh] [consistency]: measure, print a table,
+name missed goals. Without a name: the first six."""
 
 import argparse
 import sys
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import anyio
 
-from bench import cold, decide, memory, stampede, warm
+from bench import cold, decide, memory, stampede, verify, warm
 from bench.data import ForeignRowsError
 from bench.figures import Figure, Section, table, write_json
 from bench.fresh.draw import Drawn, draw
@@ -22,7 +22,7 @@ from bench.sizes import FULL, QUICK, Sizes
 
 LOOPS = {"asyncio": False, "uvloop": True}
 COSTS = {"warm": warm.measure, "cold": cold.measure, "stampede": stampede.measure}
-ANYWHERE = {"decide": decide.measure, "memory": memory.measure}
+ANYWHERE = {"verify": verify.measure, "decide": decide.measure, "memory": memory.measure}
 """What has nothing to do with the database or the event loop: measured once, on SQLite."""
 FRESHNESS = {"fresh": fresh, "consistency": consistency}
 Hazards = dict[str, Callable[[str, Sizes], Awaitable[list[Figure]]]]

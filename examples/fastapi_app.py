@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from asyncauth import TokenPair, close_auth_manager, create_auth_manager, get_auth_manager
 from asyncauth.web.fastapi import CurrentToken, CurrentUser, install, requires
-from asyncauth.web.starlette import health_routes
+from asyncauth.web.starlette import health_routes, jwks_routes
 
 
 @asynccontextmanager
@@ -19,7 +19,7 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
     await close_auth_manager()
 
 
-app = FastAPI(title="asyncauth with FastAPI", lifespan=lifespan, routes=health_routes())
+app = FastAPI(title="asyncauth with FastAPI", lifespan=lifespan, routes=[*health_routes(), *jwks_routes()])
 install(app)
 
 

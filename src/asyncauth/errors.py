@@ -7,8 +7,16 @@ AuthError
 │   ├── LoginError                     wrong name, wrong password or inactive: never said which
 │   ├── TokenError
 │   │   ├── MalformedTokenError
+│   │   │   ├── TokenTooLongError
+│   │   │   └── HeaderError
+│   │   │       └── TokenTypeError
 │   │   ├── SignatureError
+│   │   │   ├── AlgorithmError
+│   │   │   └── UnknownKeyError
 │   │   ├── ClaimError
+│   │   │   ├── SubjectError
+│   │   │   ├── IssuerError
+│   │   │   └── AudienceError
 │   │   ├── ExpiredTokenError
 │   │   ├── ImmatureTokenError
 │   │   ├── RevokedTokenError
@@ -21,6 +29,7 @@ AuthError
 │   └── CrossOriginError               a cookie sent from another site
 ├── UnavailableError              503  cannot know just now; carries retry_after_seconds
 │   ├── DatabaseUnavailableError
+│   ├── KeysUnavailableError
 │   ├── StaleError
 │   ├── BusyError
 │   └── ClosedError
@@ -88,16 +97,65 @@ class MalformedTokenError(TokenError):
     code = "token_malformed"
 
 
+class TokenTooLongError(MalformedTokenError):
+    """More bytes than any token of ours or of a trusted issuer has."""
+
+    code = "token_too_long"
+
+
+class HeaderError(MalformedTokenError):
+    """The header holds a member that changes how a token is read, or brings its own key: `crit`, `b64`, `zip`, `jwk`,
+    `jku`, `x5c`, … (RFC 7515 section 4.1.11, RFC 8725 section 3.10)."""
+
+    code = "token_header"
+
+
+class TokenTypeError(HeaderError):
+    """`typ` is not the configured one: some other kind of token (RFC 8725 section 3.11)."""
+
+    code = "token_type"
+
+
 class SignatureError(TokenError):
     """The signature does not verify with the configured key and algorithm (RFC 7515 section 5.2)."""
 
     code = "token_signature"
 
 
+class AlgorithmError(SignatureError):
+    """`alg` is not the one algorithm of the key (RFC 8725 section 3.1)."""
+
+    code = "token_algorithm"
+
+
+class UnknownKeyError(SignatureError):
+    """The issuer has no key of that `kid` (RFC 7515 section 4.1.4)."""
+
+    code = "token_key_unknown"
+
+
 class ClaimError(TokenError):
     """A required claim is missing, of the wrong type, or not the configured value (RFC 7519 section 4.1)."""
 
     code = "token_claim"
+
+
+class SubjectError(ClaimError):
+    """The claim that names the user is missing, of another form, or not vouched for (RFC 7519 section 4.1.2)."""
+
+    code = "token_subject"
+
+
+class IssuerError(ClaimError):
+    """`iss` is missing or nobody whose tokens are taken (RFC 7519 section 4.1.1)."""
+
+    code = "token_issuer"
+
+
+class AudienceError(ClaimError):
+    """`aud` is missing or somebody else (RFC 7519 section 4.1.3)."""
+
+    code = "token_audience"
 
 
 class ExpiredTokenError(TokenError):
@@ -180,6 +238,12 @@ class DatabaseUnavailableError(UnavailableError):
     """The database did not answer within its deadline, twice where a retry is safe."""
 
     code = "database_unavailable"
+
+
+class KeysUnavailableError(UnavailableError):
+    """The keys of the token's issuer could not be fetched yet, not even once."""
+
+    code = "keys_unavailable"
 
 
 class StaleError(UnavailableError):

@@ -42,9 +42,10 @@ from asyncauth.settings import Settings
 from asyncauth.status import Status, read_status
 from asyncauth.tasks import run_to_end
 from asyncauth.tokens.api_keys import is_api_key
-from asyncauth.tokens.keys import load_key
+from asyncauth.tokens.claims import parse_user_id
+from asyncauth.tokens.foreign import load_all
+from asyncauth.tokens.jwks import public_jwk
 from asyncauth.tokens.refresh_tokens import is_refresh_token
-from asyncauth.tokens.verify import parse_user_id
 
 T = TypeVar("T")
 
@@ -105,19 +106,19 @@ class AuthManager:
         for task in running.background:
             task.cancel()
         with contextlib.suppress(AuthError):
-            await running.keys.note_uses()
+            await running.api_keys.note_uses()
         drain_seconds = self.settings.database_timeout_seconds + self.settings.password_queue_seconds
         await running.tasks.close(drain_seconds=drain_seconds)
         await self._dispose(running.database.engine)
 
     async def _start(self) -> Running:
         # Both read files: the key's, and the driver's modules.
-        key = await to_thread.run_sync(load_key, self.settings)
+        keys = await to_thread.run_sync(load_all, self.settings)
         engine = self._given_engine
         if engine is None:
             engine = await to_thread.run_sync(self._make_engine)
         try:
-            return await connect(self.settings, engine, key, self._clock)
+            return await connect(self.settings, engine, keys, self._clock)
         except BaseException:
             await run_to_end(self._dispose(engine))
             raise
@@ -171,9 +172,11 @@ class AuthManager:
             if not is_api_key(token):
                 raise
         else:
+            if claims.user_id is None:
+                return _find_foreign(running, claims, self._elapsed())
             return running.users.find(claims.user_id, self._elapsed())
         self._require_proof(running)
-        return running.keys.find_user(token)
+        return running.api_keys.find_user(token)
 
     async def get_user_from_token(self, token: object, *, at_least: str | None = None) -> User:
         """Token → user. Waits only if the user is not in memory, or for a change that this worker does not know yet.
@@ -200,17 +203,27 @@ class AuthManager:
         if at_least is not None:
             await self._catch_up(running, at_least)
             self._admit(running, token)  # again: the change may be that this token was revoked
+        if claims.user_id is None:
+            return await self._get_foreign(running, token, claims)
         user = running.users.find(claims.user_id, self._elapsed())
         if user is None:
             user = await running.users.get(claims.user_id)
             self._admit(running, token)  # again: the load took time
         return user
 
+    async def _get_foreign(self, running: Running, token: object, claims: Claims) -> User:
+        user = _find_foreign(running, claims, self._elapsed())
+        if user is None:
+            user = await running.names.get(claims)
+            self._admit(running, token)
+            _refuse_ended(running, claims, user.id)
+        return user
+
     async def _get_user_of_key(self, running: Running, text: str, at_least: str | None) -> User:
         self._require_proof(running)
         if at_least is not None:
             await self._catch_up(running, at_least)
-        user = await running.keys.get_user(text)
+        user = await running.api_keys.get_user(text)
         self._require_proof(running)  # again: the load took time
         return user
 
@@ -219,9 +232,7 @@ class AuthManager:
         self._require_proof(running)
         if claims in running.revoked:
             raise RevokedTokenError("the token was revoked")
-        cutoff = running.cutoffs.find(claims.user_id)
-        if cutoff is not None and claims.issued_at <= cutoff:
-            raise RevokedTokenError("the user's tokens were ended")
+        _refuse_ended(running, claims, claims.user_id)
         return claims
 
     async def _catch_up(self, running: Running, at_least: str) -> None:
@@ -235,10 +246,19 @@ class AuthManager:
         """Verified claims → user: the `sub` of a mapping is the user's id, as decimal digits.
 
         Raises:
-            ClaimError, UserNotFoundError, UserInactiveError: 401.
+            ClaimError, RevokedTokenError, UserNotFoundError, UserInactiveError: 401.
             UnavailableError: 503.
         """
-        return await self.get_user(claims.user_id if isinstance(claims, Claims) else parse_user_id(claims.get("sub")))
+        if not isinstance(claims, Claims):
+            return await self.get_user(parse_user_id(claims.get("sub")))
+        running = self._require_running()
+        self._require_proof(running)
+        if claims.user_id is None:
+            user = await running.names.get(claims)
+        else:
+            user = await running.users.get(claims.user_id)
+        _refuse_ended(running, claims, user.id)
+        return user
 
     def serialize_user(self, user: User) -> dict[str, str]:
         """The claims that `deserialize_user` turns back into the user.
@@ -280,7 +300,7 @@ class AuthManager:
         known = running.users.peek(user.id, self._elapsed())
         if known is None:
             raise StaleError("the user has changed or left memory: load it again with load_current")
-        return known if user.api_key_id is None else running.keys.current(user.api_key_id, known)
+        return known if user.api_key_id is None else running.api_keys.current(user.api_key_id, known)
 
     async def load_current(self, user: User) -> User:
         """As `current`, loading what is not in memory. Unlike `get_user` it narrows who came with an API key.
@@ -294,7 +314,7 @@ class AuthManager:
         known = await self.get_user(user.id)
         if user.api_key_id is None:
             return known
-        await running.keys.load(user.api_key_id)
+        await running.api_keys.load(user.api_key_id)
         return self.current(user)
 
     # ── tokens ──
@@ -460,6 +480,12 @@ class AuthManager:
             running.revoked.own.add([(claims.token_id, claims.expires_at)])
         return written.token
 
+    def public_keys(self) -> dict[str, Any]:
+        """The JWK set with which others verify our tokens (RFC 7517 section 5). Empty if a secret signs them."""
+        keys = self._require_running().keys.ring.keys
+        found = (public_jwk(key) for key in (keys.keys if keys is not None else ()))
+        return {"keys": [jwk for jwk in found if jwk is not None]}
+
     # ── may they? ──
 
     def decide(self, user: User, action: str, resource: str) -> Decision:
@@ -514,6 +540,19 @@ class AuthManager:
     def _require_proof(self, running: Running) -> None:
         if self._elapsed() >= running.follower.proven_until:
             raise StaleError(running.follower.trouble or "memory is not proven current")
+
+
+def _find_foreign(running: Running, claims: Claims, elapsed: float) -> User | None:
+    user = running.names.find(claims, elapsed)
+    if user is not None:
+        _refuse_ended(running, claims, user.id)
+    return user
+
+
+def _refuse_ended(running: Running, claims: Claims, user_id: int | None) -> None:
+    cutoff = running.cutoffs.find(user_id)
+    if cutoff is not None and claims.issued_at <= cutoff:
+        raise RevokedTokenError("the user's tokens were ended")
 
 
 async def _write(running: Running, work: Callable[[AsyncConnection], Awaitable[T]]) -> Written[T]:

@@ -1,9 +1,11 @@
 """The values that leave asyncauth: frozen, slotted, safe to share between tasks and threads."""
 
 from dataclasses import dataclass, field
-from typing import Generic, NewType, TypeVar
+from typing import Generic, Literal, NewType, TypeVar
 
 T = TypeVar("T")
+Match = Literal["username", "email"]
+"""What a name that a foreign issuer vouches for is compared with."""
 
 PermissionKey = NewType("PermissionKey", str)
 """A permission as one string: action, NUL, resource. The garbage collector does not track strings, so a role with
@@ -81,14 +83,19 @@ class Claims:
     """The verified content of a token (RFC 7519 section 4.1). Exists only if the signature held. Times in seconds
     since the epoch, UTC."""
 
-    user_id: int
+    user_id: int | None
+    """None in a token of a foreign issuer, whose `sub` is never an id of ours."""
     jti: str
     issuer: str | None
     issued_at: int
     not_before: int
     expires_at: int
     login_id: str | None = None
-    """The login that the token belongs to (`sid`), where there are refresh tokens."""
+    """Of `sid`: the login that a token of ours came from."""
+    name: str | None = None
+    """By which a foreign issuer names the user."""
+    matches: Match | None = None
+    """What of ours the name has to equal."""
     token_id: tuple[str, str] = field(init=False, repr=False, compare=False)
     """(issuer or "", jti): what a revocation names. Never the token's text: ECDSA signatures are malleable."""
 

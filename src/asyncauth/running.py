@@ -9,7 +9,7 @@ from sqlalchemy import NullPool
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
 from asyncauth.api_keys import ApiKeys
-from asyncauth.changes.consistency import Receipts, make_receipts
+from asyncauth.changes.consistency import Receipts
 from asyncauth.changes.follower import Follower, read_position
 from asyncauth.changes.postgres import Listener
 from asyncauth.changes.upkeep import Upkeep
@@ -21,12 +21,14 @@ from asyncauth.db.state import State, look
 from asyncauth.db.url import parse_url
 from asyncauth.errors import ConfigurationError
 from asyncauth.login.refresh import Logins
+from asyncauth.names import Names
 from asyncauth.passwords import PasswordHasher
 from asyncauth.settings import Settings
 from asyncauth.tasks import BACKGROUND, Tasks
 from asyncauth.tokens.cutoffs import Cutoffs
+from asyncauth.tokens.foreign import LoadedKeys
 from asyncauth.tokens.issue import Issuer
-from asyncauth.tokens.keys import Key
+from asyncauth.tokens.keyset import KeyRing
 from asyncauth.tokens.revoked import Revocations
 from asyncauth.tokens.verify import Verifier
 from asyncauth.users import Users
@@ -51,14 +53,16 @@ class Running:
     database: Database
     state: State
     hasher: PasswordHasher
+    keys: LoadedKeys
     issuer: Issuer
     verifier: Verifier
     receipts: Receipts
     revoked: Revocations
     cutoffs: Cutoffs
     users: Users
-    keys: ApiKeys
+    api_keys: ApiKeys
     logins: Logins
+    names: Names
     follower: Follower
     upkeep: Upkeep
     wakers: tuple[Waker, ...]
@@ -67,7 +71,7 @@ class Running:
     background: tuple[asyncio.Task[None], ...]
 
 
-async def connect(settings: Settings, engine: AsyncEngine, key: Key, clock: Clock) -> Running:
+async def connect(settings: Settings, engine: AsyncEngine, keys: LoadedKeys, clock: Clock) -> Running:
     """Learn the present state of the database and begin to follow it.
 
     Raises:
@@ -89,14 +93,15 @@ async def connect(settings: Settings, engine: AsyncEngine, key: Key, clock: Cloc
     users = Users(loader, tasks, clock, settings, position, coarse=database.dialect == "sqlite")
     revoked = Revocations(settings.issuers, settings.jwt_leeway_seconds)
     cutoffs = Cutoffs()
-    keys = ApiKeys(database, users, cutoffs, tasks, clock, settings)
-    follower = Follower(database, users, keys, revoked, cutoffs, clock, settings, airflow=state.airflow_revocations)
+    api_keys = ApiKeys(database, users, cutoffs, tasks, clock, settings)
+    follower = Follower(database, users, api_keys, revoked, cutoffs, clock, settings, airflow=state.airflow_revocations)
     users.catch_up = follower.catch_up
-    upkeep = Upkeep(database, follower, keys, clock, settings)
+    upkeep = Upkeep(database, follower, api_keys, clock, settings)
     await upkeep.check_triggers()
     await follower.begin()
     wakers = tuple(_wakers(engine, follower, position.epoch, settings))
     loops = [follower.run(tasks), upkeep.run(tasks), *(waker.run() for waker in wakers)]
+    loops += [refresh.run(tasks) for refresh in keys.refreshes]
     return Running(
         database=database,
         state=state,
@@ -105,14 +110,16 @@ async def connect(settings: Settings, engine: AsyncEngine, key: Key, clock: Cloc
             queue_size=settings.password_queue_size,
             queue_seconds=settings.password_queue_seconds,
         ),
-        issuer=_issuer(key, settings),
-        verifier=_verifier(key, settings),
-        receipts=make_receipts(key),
+        keys=keys,
+        issuer=_issuer(keys.ring, settings),
+        verifier=_verifier(keys, settings),
+        receipts=Receipts(keys.ring, clock.now),
         revoked=revoked,
         cutoffs=cutoffs,
         users=users,
-        keys=keys,
+        api_keys=api_keys,
         logins=Logins(database, settings.issuers, clock, settings),
+        names=Names(users, database, tasks, settings),
         follower=follower,
         upkeep=upkeep,
         wakers=wakers,
@@ -149,19 +156,20 @@ def _redis(url: str, epoch: str, wake: Callable[[], None], timeout_seconds: floa
         raise ConfigurationError(message) from None
 
 
-def _issuer(key: Key, settings: Settings) -> Issuer:
+def _issuer(ring: KeyRing, settings: Settings) -> Issuer:
     first_issuer = settings.issuers[0] if settings.issuers else None
     first_audience = settings.audiences[0] if settings.audiences else None
-    return Issuer(key, first_issuer, first_audience, settings.jwt_expiration_seconds)
+    return Issuer(ring, first_issuer, first_audience, settings.jwt_expiration_seconds)
 
 
-def _verifier(key: Key, settings: Settings) -> Verifier:
+def _verifier(keys: LoadedKeys, settings: Settings) -> Verifier:
     return Verifier(
-        key,
+        keys.ring,
         issuers=settings.issuers,
         audiences=settings.audiences,
         leeway_seconds=settings.jwt_leeway_seconds,
         max_age_seconds=settings.jwt_max_age_seconds,
         size=settings.token_cache_size,
         size_bytes=settings.token_cache_bytes,
+        trusted=keys.trusted,
     )

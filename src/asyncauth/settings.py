@@ -15,6 +15,7 @@ from pydantic_settings import (
 )
 
 from asyncauth.errors import ConfigurationError
+from asyncauth.trusted import TrustedIssuer
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
@@ -55,6 +56,13 @@ class Settings(BaseSettings):
     """Secret of HMAC tokens: at least as many bytes as the hash has (RFC 7518 section 3.2), 64 for HS512."""
     jwt_private_key_path: Path | None = None
     """PEM file with an RSA, EC or Ed25519 private key; in place of `jwt_secret`."""
+    jwt_keys_path: Path | None = None
+    """File of keys that rotate, kept by `asyncauth keys`; it signs. A `jwt_secret` or `jwt_private_key_path` beside it
+    verifies what it signed before."""
+    jwt_keys_refresh_seconds: Annotated[float, Field(ge=1, allow_inf_nan=False)] = 60.0
+    """How often that file is read anew. `asyncauth keys rotate` has to know it."""
+    jwt_trusted_issuers: tuple[TrustedIssuer, ...] = ()
+    """Whose tokens are taken beside our own; see `TrustedIssuer`. In the environment: a list in JSON."""
     jwt_algorithm: str | None = None
     """HS256/384/512, RS256/384/512, PS256/384/512, ES256/384/512 or EdDSA. None: HS512 for a secret, else by the
     kind of key."""
@@ -173,6 +181,9 @@ class Settings(BaseSettings):
             raise ValueError("set jwt_secret or jwt_private_key_path, not both")
         if self.jwt_max_age_seconds < self.jwt_expiration_seconds:
             raise ValueError("jwt_max_age_seconds must be at least jwt_expiration_seconds")
+        trusted = [one.issuer for one in self.jwt_trusted_issuers]
+        if len({*trusted, *self.issuers}) < len(trusted) + len(self.issuers):
+            raise ValueError("an issuer is configured twice: each has one set of keys and one rule")
         if self.max_staleness_seconds <= self.poll_interval_seconds:
             raise ValueError("max_staleness_seconds must be longer than poll_interval_seconds")
         if self.api_key_secret is not None and len(self.api_key_secret.encode()) < API_KEY_SECRET_MIN_BYTES:

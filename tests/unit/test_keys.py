@@ -19,6 +19,7 @@ from asyncauth import Settings
 from asyncauth.errors import ConfigurationError
 from asyncauth.tokens.issue import Issuer
 from asyncauth.tokens.keys import Key, load_key
+from asyncauth.tokens.keyset import KeyRing, KeySet
 from asyncauth.tokens.verify import Verifier
 
 NAMED: dict[str, Any] = {"jwt_issuer": "here", "jwt_audience": "us"}
@@ -64,8 +65,9 @@ def test_each_kind_signs_and_verifies(tmp_path: Path, keys: dict[str, bytes], ki
     chosen = {} if algorithm == KINDS[kind][1][0] else {"jwt_algorithm": algorithm}
     key = load(tmp_path / "key", keys[kind], **chosen)
     assert key.algorithm == algorithm
-    token = Issuer(key, "here", "us", 60).issue(7, now=1000)
-    verifier = Verifier(key, issuers=("here",), audiences=("us",), leeway_seconds=0, size=1, size_bytes=9999)
+    ring = KeyRing(KeySet([key]))
+    token = Issuer(ring, "here", "us", 60).issue(7, now=1000)
+    verifier = Verifier(ring, issuers=("here",), audiences=("us",), leeway_seconds=0, size=1, size_bytes=9999)
     assert verifier.verify(token, now=1000).user_id == 7
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from asyncauth.errors import ClaimError
 from asyncauth.tokens.issue import Issuer
+from asyncauth.tokens.keyset import KeyRing, KeySet
 from asyncauth.tokens.revoked import Revocations
 from tests.forge import AUDIENCE, ISSUER, NOW, claims, forge
 from tests.unit.test_verify import HMAC, verifier
@@ -13,7 +14,7 @@ def test_it_arrives() -> None:
     """In the claims; a token without one belongs to no login."""
     assert verifier().verify(forge(claims(sid="ab" * 16)), NOW).login_id == "ab" * 16
     assert verifier().verify(forge(claims()), NOW).login_id is None
-    token = Issuer(HMAC, ISSUER, AUDIENCE, 60).issue(7, NOW, login_id="l1", expires_at=NOW + 5)
+    token = Issuer(KeyRing(KeySet([HMAC])), ISSUER, AUDIENCE, 60).issue(7, NOW, login_id="l1", expires_at=NOW + 5)
     found = verifier().verify(token, NOW)
     assert (found.login_id, found.expires_at) == ("l1", NOW + 5)
 

@@ -7,28 +7,35 @@ database that it speaks of.
 import base64
 import hashlib
 import hmac
-from dataclasses import dataclass
-
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from collections.abc import Callable
 
 from asyncauth.db.feed import Position
 from asyncauth.errors import ConsistencyTokenError
-from asyncauth.tokens.keys import Key
+from asyncauth.tokens.keyset import KeyRing, KeySet
 
 MAX_LENGTH = 200
 _TAG_BYTES = 16
 
 
-@dataclass(frozen=True, slots=True)
 class Receipts:
-    """Makes and reads the tokens. All workers with the same signing key understand each other's."""
+    """Makes and reads the tokens. All workers that share a key understand each other's, while keys rotate as well.
 
-    secret: bytes
+    Args:
+        ring: our own keys: the one that signs makes the receipts, each of them reads its own.
+        now: seconds since the epoch.
+    """
+
+    def __init__(self, ring: KeyRing, now: Callable[[], float]) -> None:
+        self._ring = ring
+        self._now = now
+        self._derived_from: KeySet | None = None
+        self._secrets: dict[bytes, bytes] = {}
 
     def issue(self, epoch: str, mark: int) -> str:
         """The token of a write whose mark is `mark` (see `db.feed.read_mark`)."""
         body = f"{epoch}:{mark}".encode()
-        return base64.urlsafe_b64encode(self._tag(body) + body).rstrip(b"=").decode()
+        secret = self._known()[self._ring.signing(self._now()).mark]
+        return base64.urlsafe_b64encode(_tag(secret, body) + body).rstrip(b"=").decode()
 
     def read(self, token: object, epoch: str) -> int:
         """The mark in a token.
@@ -38,15 +45,24 @@ class Receipts:
         """
         raw = _decode(token)
         tag, body = raw[:_TAG_BYTES], raw[_TAG_BYTES:]
-        if not hmac.compare_digest(tag, self._tag(body)):
+        if not any(hmac.compare_digest(tag, _tag(secret, body)) for secret in self._known().values()):
             raise ConsistencyTokenError("not a consistency token of this server")
         its_epoch, _, mark = body.decode("ascii").rpartition(":")
         if its_epoch != epoch:
             raise ConsistencyTokenError("the consistency token speaks of another database")
         return int(mark)
 
-    def _tag(self, body: bytes) -> bytes:
-        return hmac.digest(self.secret, body, hashlib.sha256)[:_TAG_BYTES]
+    def _known(self) -> dict[bytes, bytes]:
+        """The secret of each key, by the key's mark."""
+        present = self._ring.keys
+        if present is not None and present is not self._derived_from:
+            self._secrets = {key.mark: key.derive(b"asyncauth consistency token") for key in present.keys}
+            self._derived_from = present
+        return self._secrets
+
+
+def _tag(secret: bytes, body: bytes) -> bytes:
+    return hmac.digest(secret, body, hashlib.sha256)[:_TAG_BYTES]
 
 
 def _decode(token: object) -> bytes:
@@ -56,14 +72,6 @@ def _decode(token: object) -> bytes:
         return base64.b64decode(token.encode("ascii") + b"=" * (-len(token) % 4), altchars=b"-_", validate=True)
     except ValueError:
         return b""
-
-
-def make_receipts(key: Key) -> Receipts:
-    """Derive the secret from the key that signs tokens."""
-    material = key.signing
-    if not isinstance(material, bytes):
-        material = material.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-    return Receipts(hmac.digest(material, b"asyncauth consistency token", hashlib.sha256))
 
 
 def covers(position: Position, mark: int, dialect: str) -> bool:

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from asyncauth.cli import db
+from asyncauth.cli import db, keys
 from asyncauth.errors import AuthError
 
 app = typer.Typer(
@@ -16,6 +16,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 app.add_typer(db.app, name="db")
+app.add_typer(keys.app, name="keys")
 
 
 @app.callback()

@@ -6,6 +6,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 from asyncauth.db.engine import Database
 from asyncauth.db.tables import users
 from asyncauth.errors import UserNotFoundError
+from asyncauth.model import Match
 
 MAX_NAME_LENGTH = 512
 
@@ -26,6 +27,27 @@ async def get_user_id(database: Database, username: str) -> int:
     found = await database.read(work) if is_storable_name(username) else []
     if len(found) != 1:
         raise UserNotFoundError("no user, or more than one, has this name")
+    return found[0]
+
+
+async def get_user_id_exactly(database: Database, matches: Match, asked: str) -> int:
+    """Look a user up by a name or an e-mail that somebody else vouches for: to the letter, case and accents too.
+
+    Raises:
+        UserNotFoundError: nobody has it, or more than one.
+        DatabaseUnavailableError: the database did not answer.
+    """
+    column = users.c.email if matches == "email" else users.c.username
+    condition = users.c.email == asked if matches == "email" else same_name(database.dialect, asked)
+    statement = select(users.c.id, column).where(condition)
+
+    async def work(session: AsyncSession) -> list[int]:
+        # Compared again: collations fold case and accents.
+        return [user_id for user_id, stored in await session.execute(statement) if stored == asked]
+
+    found = await database.read(work) if is_storable_name(asked) else []
+    if len(found) != 1:
+        raise UserNotFoundError("no user, or more than one, has the name that the token gives")
     return found[0]
 
 

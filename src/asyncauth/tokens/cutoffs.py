@@ -12,10 +12,11 @@ class Cutoffs:
     """The latest cut-off of each user, in seconds since the epoch: what was issued then or before is refused."""
 
     def __init__(self) -> None:
-        self._latest: dict[int, int] = {}
-        self.find: Callable[[int], int | None] = self._latest.get
-        """The latest cut-off of any reason; None: none. A bare dict's method: it is asked for every request."""
-        self._deleted: dict[int, int] = {}
+        self._latest: dict[int | None, int] = {}
+        self.find: Callable[[int | None], int | None] = self._latest.get
+        """The latest cut-off of any reason; None: none, as for None, who is not known yet. A bare dict's method,
+        as it is asked for every request."""
+        self._deleted: dict[int | None, int] = {}
         self._by_time: list[tuple[int, int]] = []
 
     def __len__(self) -> int:

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 
 import jwt
 
-from asyncauth.tokens.keys import Key
+from asyncauth.tokens.keyset import KeyRing
 
 
 @dataclass(frozen=True, slots=True)
 class Issuer:
     """What every token of ours carries. `name` and `audience` are left out of the token when None."""
 
-    key: Key
+    ring: KeyRing
     name: str | None
     audience: str | None
     expiration_seconds: int
@@ -42,5 +42,6 @@ class Issuer:
             claims["iss"] = self.name
         if self.audience is not None:
             claims["aud"] = self.audience
-        headers = {"kid": self.key.kid} if self.key.kid is not None else None
-        return jwt.encode(claims, self.key.signing, algorithm=self.key.algorithm, headers=headers)
+        key = self.ring.signing(now)
+        headers = {"kid": key.kid} if key.kid is not None else None
+        return jwt.encode(claims, key.signing, algorithm=key.algorithm, headers=headers)

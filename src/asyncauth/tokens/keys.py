@@ -1,12 +1,22 @@
-"""The key that signs and verifies, bound to exactly one algorithm (RFC 8725 section 3.1)."""
+"""Keys that sign and verify, each bound to exactly one algorithm (RFC 8725 section 3.1); weak ones are refused."""
 
+import hashlib
+import hmac
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    PublicFormat,
+    load_pem_private_key,
+    load_pem_public_key,
+)
+from jwt.algorithms import get_default_algorithms
 
 from asyncauth.errors import ConfigurationError
 from asyncauth.settings import Settings
@@ -15,18 +25,53 @@ HMAC_MIN_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 """RFC 7518 section 3.2: a key of at least the size of the hash output."""
 RSA_MIN_BITS = 2048
 """RFC 7518 section 3.3."""
-_RSA = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
+RSA_MAX_BITS = 8192
+"""Verifying takes as long as the key is: a longer one is a way to keep this process busy."""
+RSA = ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")
 _CURVES = {"secp256r1": "ES256", "secp384r1": "ES384", "secp521r1": "ES512"}
+
+
+ALGORITHMS = get_default_algorithms()
+"""Of PyJWT, which checks the signature itself."""
+
+
+class BadKeyError(ValueError):
+    """What is wrong with a key, in words that follow its name. Never holds any of its content."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key with its one algorithm. `signing` and `verifying` are the same object for HMAC."""
+    """A key with its one algorithm. `signing` and `verifying` are the same object for HMAC; `signing` is None where
+    only the public part is known."""
 
     algorithm: str
     signing: Any = field(repr=False)
     verifying: Any = field(repr=False)
     kid: str | None = None
+    signs_from: int = field(default=0, repr=False)
+    """Seconds since the epoch; until then it only verifies."""
+    mark: bytes = field(init=False, repr=False)
+    """Of the key's material: equal keys have equal ones. Never shown."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "mark", _mark(self.verifying))
+
+    def verify(self, signed: bytes, signature: bytes) -> bool:
+        """Whether the signature is one of these bytes, made with this key."""
+        return ALGORITHMS[self.algorithm].verify(signed, self.verifying, signature)
+
+    def derive(self, purpose: bytes) -> bytes:
+        """A secret for another purpose, 32 bytes, that whoever can sign can make."""
+        material = self.signing
+        if not isinstance(material, bytes):
+            material = material.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        return hmac.digest(material, purpose, hashlib.sha256)
+
+
+def _mark(verifying: Any) -> bytes:
+    if not isinstance(verifying, bytes):
+        verifying = verifying.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(verifying).digest()
 
 
 def load_key(settings: Settings) -> Key:
@@ -38,11 +83,34 @@ def load_key(settings: Settings) -> Key:
     if settings.jwt_private_key_path is not None:
         return _load_pem(settings.jwt_private_key_path, settings.jwt_algorithm, settings.jwt_kid)
     if settings.jwt_secret is not None:
-        return _make_hmac(settings.jwt_secret, settings.jwt_algorithm or "HS512", settings.jwt_kid)
-    raise ConfigurationError(f"no key for tokens: set jwt_secret or jwt_private_key_path; {_advice('HS512')}")
+        return _read_secret(settings.jwt_secret, settings.jwt_algorithm or "HS512", settings.jwt_kid)
+    message = "no key for tokens: set jwt_secret or jwt_private_key_path, or jwt_keys_path for keys that rotate"
+    raise ConfigurationError(f"{message}; {_advice('HS512')}")
 
 
-def _make_hmac(secret: str, algorithm: str, kid: str | None) -> Key:
+def load_public_key(path: Path, algorithms: tuple[str, ...]) -> Key:
+    """Read a PEM file with the public key of a foreign issuer. Not on the event loop.
+
+    Raises:
+        ConfigurationError: it cannot be read, is weak, or fits none of `algorithms`.
+    """
+    try:
+        public = load_pem_public_key(path.read_bytes())
+    except OSError as error:
+        raise ConfigurationError(f"public_key_path {path} cannot be read: {error.strerror}") from None
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        raise ConfigurationError(f"public_key_path {path} is not a PEM file with a public key") from None
+    try:
+        fitting = algorithms_of(public)
+    except BadKeyError as error:
+        raise ConfigurationError(f"the key in {path} {error}") from None
+    chosen = next((algorithm for algorithm in algorithms if algorithm in fitting), None)
+    if chosen is None:
+        raise ConfigurationError(f"the key in {path} serves {' or '.join(fitting)}, none of which its issuer may use")
+    return Key(chosen, None, public)
+
+
+def _read_secret(secret: str, algorithm: str, kid: str | None) -> Key:
     if algorithm not in HMAC_MIN_BYTES:
         known = ", ".join(HMAC_MIN_BYTES)
         raise ConfigurationError(f"jwt_algorithm {algorithm} does not go with jwt_secret: use one of {known}")
@@ -50,14 +118,23 @@ def _make_hmac(secret: str, algorithm: str, kid: str | None) -> Key:
         key = secret.encode()
     except UnicodeEncodeError:
         raise ConfigurationError(f"jwt_secret is not text in UTF-8; {_advice(algorithm)}") from None
-    if len(key) < HMAC_MIN_BYTES[algorithm]:
-        raise ConfigurationError(
-            f"jwt_secret has {len(key)} bytes, {algorithm} needs at least {HMAC_MIN_BYTES[algorithm]}; "
-            f"{_advice(algorithm)}"
-        )
-    if len(set(key)) < 8:
-        raise ConfigurationError(f"jwt_secret repeats fewer than 8 different characters; {_advice(algorithm)}")
+    try:
+        check_secret(key, algorithm)
+    except BadKeyError as error:
+        raise ConfigurationError(f"jwt_secret {error}; {_advice(algorithm)}") from None
     return Key(algorithm, key, key, kid)
+
+
+def check_secret(key: bytes, algorithm: str) -> None:
+    """Check an HMAC key.
+
+    Raises:
+        BadKeyError: it is weak; the text says how, after the name of the key.
+    """
+    if len(key) < HMAC_MIN_BYTES[algorithm]:
+        raise BadKeyError(f"has {len(key)} bytes, {algorithm} needs at least {HMAC_MIN_BYTES[algorithm]}")
+    if len(set(key)) < 8:
+        raise BadKeyError("repeats fewer than 8 different characters")
 
 
 def _advice(algorithm: str) -> str:
@@ -73,24 +150,33 @@ def _load_pem(path: Path, algorithm: str | None, kid: str | None) -> Key:
     except (ValueError, TypeError, UnsupportedAlgorithm):
         message = f"jwt_private_key_path {path} is not a PEM file with an unencrypted private key"
         raise ConfigurationError(message) from None
-    allowed = _algorithms_of(private, path)
+    public = cast("Any", private).public_key()
+    try:
+        allowed = algorithms_of(public)
+    except BadKeyError as error:
+        advice = "; make one with: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072"
+        raise ConfigurationError(f"the key in {path} {error}{advice}") from None
     chosen = algorithm or allowed[0]
     if chosen not in allowed:
         message = f"jwt_algorithm {chosen} does not go with the key in {path}: use {' or '.join(allowed)}"
         raise ConfigurationError(message)
-    return Key(chosen, private, cast("Any", private).public_key(), kid)
+    return Key(chosen, private, public, kid)
 
 
-def _algorithms_of(private: object, path: Path) -> tuple[str, ...]:
-    if isinstance(private, rsa.RSAPrivateKey):
-        if private.key_size < RSA_MIN_BITS:
-            raise ConfigurationError(
-                f"the RSA key in {path} has {private.key_size} bits, at least {RSA_MIN_BITS} are needed; "
-                "make one with: openssl genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:3072"
-            )
-        return _RSA
-    if isinstance(private, ed25519.Ed25519PrivateKey):
+def algorithms_of(public: object) -> tuple[str, ...]:
+    """The algorithms that a public key serves, the usual one first.
+
+    Raises:
+        BadKeyError: none, or it is weak; the text says how, after the name of the key.
+    """
+    if isinstance(public, rsa.RSAPublicKey):
+        if public.key_size < RSA_MIN_BITS:
+            raise BadKeyError(f"is RSA of {public.key_size} bits, at least {RSA_MIN_BITS} are needed")
+        if public.key_size > RSA_MAX_BITS:
+            raise BadKeyError(f"is RSA of {public.key_size} bits, at most {RSA_MAX_BITS} are taken")
+        return RSA
+    if isinstance(public, ed25519.Ed25519PublicKey):
         return ("EdDSA",)
-    if isinstance(private, ec.EllipticCurvePrivateKey) and private.curve.name in _CURVES:
-        return (_CURVES[private.curve.name],)
-    raise ConfigurationError(f"the key in {path} is none of RSA, EC (P-256, P-384, P-521) and Ed25519")
+    if isinstance(public, ec.EllipticCurvePublicKey) and public.curve.name in _CURVES:
+        return (_CURVES[public.curve.name],)
+    raise BadKeyError("is none of RSA, EC (P-256, P-384, P-521) and Ed25519")

@@ -1,48 +1,47 @@
 """Token text → Claims, or an error that says which rule it broke. Pure: no I/O, the time is an argument.
 
-PyJWT checks the signature; the claims are checked here, because PyJWT takes `exp: "123"`, `iat: true`, a `sub` with a
-NUL in it and the last of two `sub` members.
+The issuer that a token names decides which keys, audiences and types count for it; the key id, which key; the key,
+which algorithm (RFC 8725 sections 3.1, 3.8 and 3.9). A token chooses among what is configured and nothing else.
 """
 
-import json
-import re
 from collections import OrderedDict
+from collections.abc import Mapping
 from math import inf
-from typing import Any
+from types import MappingProxyType
 
-from jwt import DecodeError, InvalidAlgorithmError, InvalidSignatureError, PyJWS, PyJWTError
-
-from asyncauth.errors import ClaimError, ExpiredTokenError, ImmatureTokenError, MalformedTokenError, SignatureError
+from asyncauth.errors import (
+    AlgorithmError,
+    ExpiredTokenError,
+    ImmatureTokenError,
+    IssuerError,
+    MalformedTokenError,
+    SignatureError,
+    TokenTypeError,
+)
 from asyncauth.model import Claims
-from asyncauth.tokens.keys import Key
+from asyncauth.tokens.claims import Rule, is_issuer
+from asyncauth.tokens.gate import open_token
+from asyncauth.tokens.keyset import KeyRing
 
-MAX_TOKEN_BYTES = 8 * 1024
-MAX_ISSUER_BYTES = 255
-_MAX_TIME = 2**53
-# Before anything is decoded: base64 decoders differ in what else they let pass, and "=" would make second spellings.
-_COMPACT = re.compile(r"[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+")
-# One text per user: with int(), which reads full-width digits and "01", two texts would name one user.
-_USER_ID = re.compile(r"[1-9][0-9]{0,18}", re.ASCII)
-_JTI = re.compile(r"[!-~]{1,128}", re.ASCII)
-_jws = PyJWS()
+_NOBODY: Mapping[str, Rule] = MappingProxyType({})
 
 
 class Verifier:
-    """Verifies against one key, and remembers what it verified until it expires.
-
-    A new key, issuer or algorithm is a new Verifier, so nothing remembered outlives them.
+    """Verifies tokens of ours and of trusted issuers, and remembers what it verified until it expires, or a key goes.
 
     Args:
+        ring: our own keys.
         issuers: accepted values of `iss`; empty: any.
         audiences: accepted values of `aud`; empty: any.
         leeway_seconds: tolerated difference of clocks.
         max_age_seconds: a token that was issued longer ago is refused; None: never for that.
+        trusted: what holds for the tokens of each foreign issuer, by its `iss`.
         size: tokens remembered at most; size_bytes: the same in bytes of their text.
     """
 
     def __init__(
         self,
-        key: Key,
+        ring: KeyRing,
         *,
         issuers: tuple[str, ...],
         audiences: tuple[str, ...],
@@ -50,10 +49,11 @@ class Verifier:
         max_age_seconds: int | None = None,
         size: int,
         size_bytes: int,
+        trusted: Mapping[str, Rule] = _NOBODY,
     ) -> None:
-        self._key = key
-        self._issuers = issuers
-        self._audiences = frozenset(audiences)
+        self._own = Rule(ring, frozenset(audiences))
+        self._issuers = frozenset(issuers)
+        self._trusted = trusted
         self._leeway_seconds = leeway_seconds
         # A token issued in the second of a cut-off carries the next one.
         self._ahead_seconds = max(leeway_seconds, 1)
@@ -62,12 +62,15 @@ class Verifier:
         self._seen_bytes = 0
         self._size = size
         self._size_bytes = size_bytes
+        for rule in (self._own, *trusted.values()):
+            rule.ring.forget.append(self.forget)
 
     def verify(self, token: object, now: float) -> Claims:
         """Verify a token at the time `now` (seconds since the epoch). The times are checked on every call.
 
         Raises:
             TokenError: the subclass says which rule the token broke.
+            KeysUnavailableError: the keys of its issuer could not be fetched yet (503).
         """
         if type(token) is not str:
             raise MalformedTokenError(f"a token is a str, not {type(token).__name__}")
@@ -93,52 +96,34 @@ class Verifier:
             raise ExpiredTokenError("iat lies too far in the past")
 
     def _read(self, token: str) -> Claims:
-        if len(token) > MAX_TOKEN_BYTES:
-            raise MalformedTokenError(f"longer than {MAX_TOKEN_BYTES} bytes")
-        if _COMPACT.fullmatch(token) is None:
-            raise MalformedTokenError("not three parts of base64url")
-        try:
-            payload: bytes = _jws.decode(token, self._key.verifying, algorithms=[self._key.algorithm])
-            # As text, because of bytes json guesses the encoding: UTF-16 would pass, and a byte order mark.
-            members = json.loads(payload.decode(), object_pairs_hook=_unique)
-        except InvalidSignatureError:
-            raise SignatureError("the signature does not match") from None
-        except InvalidAlgorithmError:
-            raise SignatureError(f"the algorithm is not {self._key.algorithm}") from None
-        except (DecodeError, PyJWTError, ValueError, TypeError, RecursionError):
-            raise MalformedTokenError("not a signed JSON object in compact form") from None
-        if not isinstance(members, dict):
-            raise MalformedTokenError("the payload is not a JSON object")
-        return self._claims(members)
+        opened = open_token(token)
+        issuer = opened.members.get("iss")
+        rule = self._rule(issuer)
+        key = rule.ring.get(opened.kid)
+        if opened.algorithm != key.algorithm:
+            raise AlgorithmError(f"the algorithm is not {key.algorithm}")
+        if opened.typ not in rule.types:
+            raise TokenTypeError("typ is not the configured one")
+        if not key.verify(opened.signed, opened.signature):
+            raise SignatureError("the signature does not match")
+        return rule.read(opened.members, issuer)
 
-    def _claims(self, members: dict[str, Any]) -> Claims:
-        self._check_audience(members.get("aud"))
-        return Claims(
-            user_id=parse_user_id(members.get("sub")),
-            jti=_matching("jti", members.get("jti"), _JTI),
-            issuer=self._issuer(members.get("iss")),
-            issued_at=_time("iat", members),
-            not_before=_time("nbf", members),
-            expires_at=_time("exp", members),
-            login_id=_matching("sid", members["sid"], _JTI) if "sid" in members else None,
-        )
+    def _rule(self, issuer: object) -> Rule:
+        """Whose token it claims to be. Nobody has vouched for that yet: only that issuer's keys can."""
+        if isinstance(issuer, str):
+            rule = self._trusted.get(issuer)
+            if rule is not None:
+                return rule
+            if issuer in self._issuers or (not self._issuers and is_issuer(issuer)):
+                return self._own
+        elif issuer is None and not self._issuers:
+            return self._own
+        raise IssuerError("iss is missing, or not a configured or trusted issuer")
 
-    def _issuer(self, issuer: object) -> str | None:
-        if issuer is None and not self._issuers:
-            return None
-        if not isinstance(issuer, str) or (self._issuers and issuer not in self._issuers):
-            raise ClaimError("iss is missing or not a configured issuer")
-        if len(issuer.encode(errors="surrogatepass")) > MAX_ISSUER_BYTES or not issuer.isprintable():
-            raise ClaimError("iss is too long or not printable")
-        return issuer
-
-    def _check_audience(self, audience: object) -> None:
-        if not self._audiences:
-            return
-        # RFC 7519 section 4.1.3: one string, or an array of them of which one must be ours.
-        given = audience if isinstance(audience, list) else [audience]
-        if not all(isinstance(one, str) for one in given) or self._audiences.isdisjoint(given):
-            raise ClaimError("aud is missing or not a configured audience")
+    def forget(self) -> None:
+        """Forget all that was verified: a key has gone."""
+        self._seen = OrderedDict()
+        self._seen_bytes = 0
 
     def _remember(self, token: str, claims: Claims) -> None:
         self._seen[token] = claims
@@ -146,34 +131,3 @@ class Verifier:
         while len(self._seen) > self._size or self._seen_bytes > self._size_bytes:
             forgotten, _ = self._seen.popitem(last=False)
             self._seen_bytes -= len(forgotten)
-
-
-def parse_user_id(subject: object) -> int:
-    """Read `sub`: the decimal digits of a positive integer below 10^19, written in the one canonical way.
-
-    Raises:
-        ClaimError: it is anything else.
-    """
-    return int(_matching("sub", subject, _USER_ID))
-
-
-def _matching(name: str, value: object, pattern: re.Pattern[str]) -> str:
-    if not isinstance(value, str) or pattern.fullmatch(value) is None:
-        raise ClaimError(f"{name} is missing or not of the required form")
-    return value
-
-
-def _time(name: str, members: dict[str, Any]) -> int:
-    """An integer number of seconds. JSON numbers with a fraction and `true` are no times here."""
-    value = members.get(name)
-    if type(value) is not int or not 0 <= value < _MAX_TIME:
-        raise ClaimError(f"{name} is missing or not an integer number of seconds")
-    return value
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """RFC 7519 section 4: refuse duplicate members. Parsers differ in which one they keep."""
-    members = dict(pairs)
-    if len(members) != len(pairs):
-        raise ValueError("duplicate member")
-    return members

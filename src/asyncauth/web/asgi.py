@@ -1,5 +1,6 @@
 """For any ASGI app: a middleware that authenticates everything it is not told to leave alone, and health routes."""
 
+import json
 from collections.abc import Callable, Collection
 
 from asyncauth.errors import AuthError, ClosedError
@@ -22,6 +23,7 @@ from asyncauth.web.http import (
 Requires = Callable[[Scope], tuple[str, str] | None]
 """From the scope of a request to (action, resource); None: any authenticated user."""
 HEALTH_PATHS = ("/live", "/ready")
+JWKS_PATH = "/.well-known/jwks.json"
 
 
 class AuthMiddleware:
@@ -123,3 +125,40 @@ def health_app(auth: AuthManager | None = None) -> HealthApp:
     """An ASGI app for load balancers and orchestrators; asks for no credentials. `/live`: the process answers, 200.
     `/ready`: 200 if requests can be answered, else 503 with the reason; `degraded: …` says what has weaker bounds."""
     return HealthApp(auth)
+
+
+class JwksApp:
+    """See `jwks_app`."""
+
+    def __init__(self, auth: AuthManager | None = None) -> None:
+        self.gate = Gate(auth)
+
+    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
+        """ASGI, for http alone."""
+        if scope["type"] == "websocket":
+            await send({"type": "websocket.close", "code": 1000, "reason": ""})
+        elif scope["type"] == "http":
+            await respond(send, self._answer(route_path(scope), scope["method"]))
+        else:
+            raise NotImplementedError(f"no {scope['type']} here")
+
+    def _answer(self, path: str, method: str) -> Answer:
+        if path != JWKS_PATH:
+            return json_answer(404, "not found")
+        if method not in ("GET", "HEAD"):
+            return json_answer(405, "method not allowed", {"Allow": "GET, HEAD"})
+        try:
+            manager = self.gate.manager
+            body = json.dumps(manager.public_keys(), separators=(",", ":")).encode()
+        except ClosedError as error:
+            return refusal(error)
+        # A key signs only after two of these times, so nobody who asks again in time meets an unknown one.
+        age = int(manager.settings.jwt_keys_refresh_seconds)
+        headers = {"Content-Type": "application/jwk-set+json", "Cache-Control": f"public, max-age={age}"}
+        return Answer(200, {**headers, "Content-Length": str(len(body))}, body)
+
+
+def jwks_app(auth: AuthManager | None = None) -> JwksApp:
+    """An ASGI app for others who verify our tokens: `/.well-known/jwks.json` with the public keys (RFC 7517 section 5),
+    asking for no credentials. Secrets are never in it; the set is empty where a secret signs."""
+    return JwksApp(auth)

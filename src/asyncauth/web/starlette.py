@@ -25,7 +25,7 @@ from starlette.websockets import WebSocket
 from asyncauth.errors import AuthError, ConfigurationError, CredentialsMissingError
 from asyncauth.manager import AuthManager
 from asyncauth.model import User
-from asyncauth.web.asgi import HEALTH_PATHS, health_app
+from asyncauth.web.asgi import HEALTH_PATHS, JWKS_PATH, health_app, jwks_app
 from asyncauth.web.cookies import CookiePolicy
 from asyncauth.web.gate import Gate, GateMiddleware, gate_of, set_gate
 from asyncauth.web.http import refusal
@@ -184,3 +184,8 @@ def health_routes(auth: AuthManager | None = None) -> list[BaseRoute]:
     """`/live` and `/ready`, see `asyncauth.web.asgi.health_app`."""
     app = health_app(auth)
     return [Route(path, app) for path in HEALTH_PATHS]
+
+
+def jwks_routes(auth: AuthManager | None = None) -> list[BaseRoute]:
+    """`/.well-known/jwks.json`, see `asyncauth.web.asgi.jwks_app`."""
+    return [Route(JWKS_PATH, jwks_app(auth))]

@@ -220,7 +220,7 @@ async def test_a_load_that_a_change_overtakes_is_done_again(
     with pytest.raises(RevokedTokenError):
         await auth.get_user_from_token(key.text)
     assert done.is_set()
-    assert running(auth).keys.loads == 2
+    assert running(auth).api_keys.loads == 2
 
 
 async def test_revoked_while_the_owner_is_loaded(
@@ -275,7 +275,7 @@ async def test_malformed_keys(auth: AuthManager) -> None:
     """Each is refused as 401 without a question to the database."""
     with count_statements() as statements:
         for token in [*MALFORMED, b"ak_1_" + SECRET.encode()]:
-            for ask in (auth.find_user_from_token, running(auth).keys.find_user):
+            for ask in (auth.find_user_from_token, running(auth).api_keys.find_user):
                 if ask == auth.find_user_from_token or (isinstance(token, str) and token.startswith("ak_")):
                     with pytest.raises(AuthError) as caught:
                         ask(token)  # type: ignore[arg-type]
@@ -302,7 +302,7 @@ async def test_a_wrong_secret(auth: AuthManager, key: admin.NewApiKey) -> None:
 async def test_a_flood_of_unknown_ids_is_bounded(auth: AuthManager, ada: int, key: admin.NewApiKey) -> None:
     """Few are asked for at the same time, those who ask for one id share a question, and nothing is remembered."""
     await auth.get_user_from_token(key.text)
-    keys, database = running(auth).keys, running(auth).database
+    keys, database = running(auth).api_keys, running(auth).database
     ask, asking, most = database.ask, 0, 0
 
     async def watched(*arguments: object) -> object:
@@ -373,7 +373,7 @@ async def test_last_use_is_written_in_batches(
 
     engine_ = running(auth).database.engine.sync_engine
     event.listen(engine_, "commit", count)
-    await running(auth).keys.note_uses()
+    await running(auth).api_keys.note_uses()
     event.remove(engine_, "commit", count)
     assert commits == 1
     assert await used_at() == [NOW + 5, NOW, NOW, None]
@@ -383,10 +383,10 @@ async def test_last_use_is_written_in_batches(
         await auth.get_user_from_token(one.text)
     async with engine.begin() as connection:
         await connection.execute(update(users).values(first_name="somebody else's transaction"))
-    await running(auth).keys.note_uses()
+    await running(auth).api_keys.note_uses()
     assert await used_at() == [NOW + 5, NOW, NOW, NOW - 100]
     with count_statements() as statements:
-        await running(auth).keys.note_uses()
+        await running(auth).api_keys.note_uses()
     assert statements == []
 
 
@@ -396,7 +396,7 @@ async def test_uses_that_cannot_be_written_are_kept(
 ) -> None:
     """The next time they are, the newer ones of the meantime before them; and a manager that closes writes the rest."""
     await auth.get_user_from_token(key.text)
-    keys, database = running(auth).keys, running(auth).database
+    keys, database = running(auth).api_keys, running(auth).database
     write = database.write
 
     async def fail(_: object) -> None:
@@ -514,7 +514,7 @@ async def test_a_key_stands_nowhere(
         written = await admin.create_api_key(auth, username="ada", name="nightly", scopes=[READ])
         text_ = written.value.text
         user = await auth.get_user_from_token(text_)
-        held = running(auth).keys
+        held = running(auth).api_keys
         assert held.loads == 1
         errors = []
         await admin.revoke_api_key(auth, key_id=written.value.id)
@@ -576,6 +576,6 @@ async def test_upkeep_writes_uses(settings: Settings, engine: AsyncEngine, ada: 
     async with AuthManager(quiet(settings, trigger_check_seconds=0.05)) as auth:
         made = (await admin.create_api_key(auth, username="ada", name="nightly")).value
         await auth.get_user_from_token(made.text)
-        await until(lambda: not running(auth).keys._used)
+        await until(lambda: not running(auth).api_keys._used)
     async with engine.connect() as connection:
         assert (await connection.scalar(select(api_keys.c.last_used_at))) is not None

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import time
 import uuid
 from collections.abc import AsyncIterator
 
@@ -12,6 +13,9 @@ from asyncauth import AuthManager, Settings, admin
 from asyncauth.changes.consistency import MAX_LENGTH, Receipts, covers
 from asyncauth.db.feed import Gap, Position
 from asyncauth.errors import ConsistencyTokenError, TokenError
+from asyncauth.tokens.keys import Key
+from asyncauth.tokens.keyset import KeyRing, KeySet
+from tests.conftest import SECRET
 from tests.database.feed.people import ADA, BOB, add_people
 from tests.managers import quiet, running
 from tests.statements import count_statements
@@ -87,10 +91,12 @@ async def test_what_is_not_ours_is_refused(auth: AuthManager, other: AuthManager
     receipts, epoch = running(auth).receipts, running(auth).users.position.epoch
     raw = base64.urlsafe_b64decode(receipt + "=" * (-len(receipt) % 4))
     forged = [base64.urlsafe_b64encode(raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :]) for at in range(len(raw))]
+    key = SECRET[::-1].encode()
+    another = KeyRing(KeySet([Key("HS512", key, key)]))
     bad = [
         *(one.decode() for one in forged),
         *("", "garbage", "\u00e9", receipt[:-2], receipt * 9, "A" * (MAX_LENGTH + 1)),
-        Receipts(b"another key").issue(epoch, 1),
+        Receipts(another, time.time).issue(epoch, 1),
         receipts.issue(str(uuid.uuid4()), 1),
         receipts.issue(epoch, 2**40),
     ]

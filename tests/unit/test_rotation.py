@@ -1,0 +1,163 @@
+"""The file of keys that rotate: when each key signs and goes, and that nobody ever reads half a file."""
+
+import asyncio
+import json
+import os
+import stat
+from pathlib import Path
+
+import pytest
+
+from asyncauth import Settings
+from asyncauth.errors import ConfigurationError
+from asyncauth.tokens.keys import Key
+from asyncauth.tokens.keyset import KeyRing
+from asyncauth.tokens.own import load_keys, own_refresh
+from asyncauth.tokens.rotation import Pace, create_file, make_key, read_keys, rotate_file, rotated
+
+NOW = 1_700_000_000
+PACE = Pace(refresh_seconds=60, token_seconds=3600)
+SECRET = "a secret of the tests, long enough for HS512: 64 bytes, not one less"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """Where a file with one key is."""
+    path = tmp_path / "keys.json"
+    create_file(path, make_key("EdDSA", NOW))
+    return path
+
+
+def settings(path: Path, **values: object) -> Settings:
+    """Settings with this file."""
+    return Settings(jwt_keys_path=path, jwt_issuer="here", jwt_audience="us", **values)
+
+
+def rotate(path: Path, now: float) -> tuple[list[Key], list[Key]]:
+    """As the command does."""
+    return rotate_file(path, make_key("EdDSA", now + PACE.learn_seconds), now, PACE)
+
+
+def test_a_new_key_signs_only_when_all_have_learnt_it(path: Path) -> None:
+    """Two readings later, and some time for clocks that differ: longer than the longest pause between two readings."""
+    assert PACE.learn_seconds == 2 * 60 + 60
+    _, (old, new) = rotate(path, NOW + 10)
+    assert (old.signs_from, new.signs_from) == (NOW, NOW + 10 + PACE.learn_seconds)
+    keys = load_keys(settings(path))
+    assert keys.signing(NOW + 10).kid == old.kid
+    assert keys.signing(NOW + 10 + PACE.learn_seconds).kid == new.kid
+
+
+def test_a_rotation_ends_before_the_next(path: Path) -> None:
+    """Else a key would come to sign that nobody waits for."""
+    rotate(path, NOW)
+    before = path.read_bytes()
+    with pytest.raises(ConfigurationError, match=f"begins to sign in {PACE.learn_seconds - 99} s only"):
+        rotate(path, NOW + 100)
+    assert path.read_bytes() == before
+    rotate(path, NOW + PACE.learn_seconds)
+
+
+def test_a_key_goes_when_its_last_token_has_expired() -> None:
+    """To the second: not while a worker that reads late, with the largest leeway, could take a token of it."""
+    old, new = make_key("EdDSA", NOW), make_key("EdDSA", NOW + 1000)
+    end = NOW + 1000 + 3600 + PACE.learn_seconds + 300
+    third = make_key("EdDSA", end + PACE.learn_seconds)
+    assert rotated([old, new], third, end - 1, PACE) == [old, new, third]
+    assert rotated([new, old], third, end, PACE) == [new, third]
+    assert rotated([new], third, end * 2, PACE) == [new, third]
+
+
+def test_the_file_is_for_its_owner(path: Path) -> None:
+    """Mode 0600 whatever the umask, after a rotation too, and nothing else is left beside it."""
+    before = os.umask(0)
+    try:
+        rotate(path, NOW)
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_a_file_is_not_made_twice(path: Path) -> None:
+    """It would log everybody out."""
+    before = path.read_bytes()
+    with pytest.raises(ConfigurationError, match="exists already"):
+        create_file(path, make_key("EdDSA", NOW))
+    assert path.read_bytes() == before
+
+
+def test_one_at_a_time(path: Path) -> None:
+    """Of two commands at once one is refused, and neither's key is lost."""
+    draft = path.with_name("keys.json.new")
+    draft.touch()
+    with pytest.raises(ConfigurationError, match="another asyncauth keys is at work"):
+        rotate(path, NOW)
+    draft.unlink()
+    rotate(path, NOW)
+
+
+def test_a_failed_rotation_changes_nothing(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A full disk leaves the old file, whole, and no draft."""
+    before = path.read_bytes()
+
+    def full(_: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ConfigurationError, match="cannot be written: No space left"):
+        rotate(path, NOW)
+    assert path.read_bytes() == before
+    assert list(path.parent.iterdir()) == [path]
+
+
+def test_places_that_cannot_be_used(tmp_path: Path, path: Path) -> None:
+    """Each is one sentence."""
+    with pytest.raises(ConfigurationError, match="cannot be written: No such file"):
+        create_file(tmp_path / "missing" / "keys.json", make_key("EdDSA", NOW))
+    with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
+        read_keys(tmp_path / "missing")
+    with pytest.raises(ConfigurationError, match="there is no algorithm none: use one of EdDSA"):
+        make_key("none", NOW)
+    path.write_bytes(b" " * (1024 * 1024 + 1))
+    with pytest.raises(ConfigurationError, match="has more than"):
+        read_keys(path)
+
+
+def test_a_secret_beside_the_file_signs_until_the_file_does(tmp_path: Path) -> None:
+    """So servers can be restarted one by one: none signs with a key that others have not read. Then it verifies."""
+    path = tmp_path / "keys.json"
+    create_file(path, make_key("ES256", NOW + 100))
+    keys = load_keys(settings(path, jwt_secret=SECRET))
+    assert keys.signing(NOW + 99).algorithm == "HS512"
+    assert keys.signing(NOW + 100).algorithm == "ES256"
+    assert keys.find(None) is keys.signing(NOW)
+
+
+def test_a_bad_file_keeps_the_keys(path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Half a file, nothing, rubbish, a key twice, no file: logged once, and the old keys go on. A good one is taken,
+    and a key that has gone from it goes."""
+    good = path.read_bytes()
+    (key,) = json.loads(good)["keys"]
+    ring = KeyRing(load_keys(settings(path)))
+    refresh = own_refresh(settings(path), ring)
+    assert refresh is not None
+    before = ring.keys
+    for bad in (good[:-20], b"", b"canary", json.dumps({"keys": [key, key]}).encode(), None):
+        path.unlink(missing_ok=True)
+        if bad is not None:
+            path.write_bytes(bad)
+        for _ in range(2):
+            asyncio.run(refresh.refresh())
+            assert ring.keys is before
+            assert refresh.trouble is not None
+    assert key["d"] not in caplog.text
+    assert "canary" not in caplog.text
+    assert (
+        len([record for record in caplog.records if "those known stay" in record.message]) == 3
+    )  # the first three are told alike
+    create_file(path, make_key("EdDSA", NOW))
+    asyncio.run(refresh.refresh())
+    assert refresh.trouble is None
+    assert ring.keys is not None
+    assert ring.keys.find(key["kid"]) is None
