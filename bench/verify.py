@@ -28,7 +28,7 @@ MEGABYTE = 1024 * 1024
 async def measure(_url: str, sizes: Sizes) -> list[Figure]:
     """Each algorithm beside PyJWT, and the worst of hostile texts of each size."""
     keys = {algorithm: make_key(algorithm, 0) for algorithm in ALGORITHMS}
-    calls = max(sizes.calls // 20, 1)
+    calls = max(sizes.calls // 100, 1)
     both = [one(algorithm, key, calls) for algorithm, key in keys.items() for one in (_ours, _pyjwt)]
     refused = [_refusing(name, text, calls) for name, text in HOSTILE.items()]
     found = await interleaved(sizes.rounds, *both, *refused)
