@@ -39,9 +39,9 @@ async def insert_cutoff(connection: AsyncConnection, user_id: int, now: int, rea
 
 
 async def require_user(connection: AsyncConnection, user_id: int) -> None:
-    """Raises NotFoundError if there is no user of that id."""
+    """Lock the user's row, as a refresh does, so that one of the two comes first. Raises NotFoundError."""
     # Drivers refuse larger numbers, each with an error of its own.
-    query = select(users.c.id).where(users.c.id == user_id)
+    query = select(users.c.id).where(users.c.id == user_id).with_for_update()
     if not 0 < user_id <= _LAST_ID or (await connection.execute(query)).first() is None:
         raise NotFoundError(f"no user has the id {user_id}")
 

@@ -365,6 +365,40 @@ async def test_a_cut_off_that_is_under_way_is_waited_for(
         assert await refused(work) is RevokedTokenError
 
 
+async def test_logging_out_everywhere_waits_for_a_refresh(
+    auth: AuthManager,
+    other: AuthManager,
+    ada: int,
+    pair: TokenPair,
+    clock: FakeClock,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Its time is that of after the wait: what was issued meanwhile, in a later second, is ended with the rest."""
+    reached, go = asyncio.Event(), asyncio.Event()
+    latest = refreshing._latest_cutoff
+
+    async def slowly(connection: AsyncConnection, user_id: int) -> int:
+        found = await latest(connection, user_id)
+        reached.set()
+        await go.wait()
+        return found
+
+    monkeypatch.setattr(refreshing, "_latest_cutoff", slowly)
+    refresh = asyncio.create_task(auth.refresh(pair.refresh_token))
+    await reached.wait()
+    ending = asyncio.create_task(other.end_tokens(ada))
+    await asyncio.sleep(0.2)
+    clock.advance(1)
+    go.set()
+    issued = await refresh
+    await ending
+    monkeypatch.undo()
+    for worker in (auth, other):
+        await poll(worker)
+        assert not await accepts(worker, issued)
+        assert await refused(worker.refresh(issued.refresh_token)) is RevokedTokenError
+
+
 @pytest.mark.parametrize(
     ("statement", "expected"),
     [
