@@ -63,9 +63,9 @@ class Cache(Generic[V]):
             self._entries.popitem(last=False)
         self._free_some()
 
-    def drop(self, key: int) -> None:
-        """Forget one entry, if it is there."""
-        self._entries.pop(key, None)
+    def drop(self, key: int) -> bool:
+        """Forget one entry; whether it was there."""
+        return self._entries.pop(key, None) is not None
 
     def clear(self) -> None:
         """Forget everything. Its memory is freed with later `put`s, some entries with each: 100,000 users at once

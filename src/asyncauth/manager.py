@@ -467,7 +467,7 @@ class AuthManager:
         return None
 
     async def _revoke(self, running: Running, claims: Claims) -> str:
-        shared = running.state.airflow_revocations and running.revoked.fits_airflow(claims)
+        shared = running.follower.airflow and running.revoked.fits_airflow(claims)
         insert = revocations.insert_airflow if shared else revocations.insert_own
 
         async def work(connection: AsyncConnection) -> None:

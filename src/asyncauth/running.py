@@ -51,7 +51,6 @@ class Running:
     """All parts of a started manager. They appear and go together, so nobody sees half of them."""
 
     database: Database
-    state: State
     hasher: PasswordHasher
     keys: LoadedKeys
     issuer: Issuer
@@ -104,7 +103,6 @@ async def connect(settings: Settings, engine: AsyncEngine, keys: LoadedKeys, clo
     loops += [refresh.run(tasks) for refresh in keys.refreshes]
     return Running(
         database=database,
-        state=state,
         hasher=PasswordHasher(
             concurrency=settings.password_hash_concurrency,
             queue_size=settings.password_queue_size,

@@ -95,6 +95,19 @@ class Users:
                 if self._changes.add(known):
                     self._drop(known)
 
+    def suspect(self, kind: str, item: int) -> None:
+        """Have a user or role loaded anew that may have changed. Loads under way go on: if it has, a record tells."""
+        with self._step():
+            if kind == "user":
+                self._users.drop(item)
+            elif kind == "role" and self._roles.drop(item):
+                self._roles_changed = self._changes.sequence + 1  # users are put together anew until the next look
+
+    def advance(self, position: Position) -> None:
+        """All changes up to `position` have been learnt."""
+        self.position = position
+        self._roles_changed = min(self._roles_changed, self._changes.sequence)  # what was suspected is known now
+
     def limit_age(self, max_entry_age_seconds: float) -> None:
         """How long what is loaded from now on may live."""
         self._loader.max_entry_age_seconds = max_entry_age_seconds

@@ -26,6 +26,7 @@ from asyncauth.tokens.revoked import Revocations
 from asyncauth.users import Users
 
 log = logging.getLogger(__name__)
+_MAX_DIGITS = 20
 
 
 async def read_position(database: Database, elapsed: float, horizon_seconds: float) -> Position:
@@ -84,7 +85,8 @@ class Follower:
         self._cutoffs = cutoffs
         self._clock = clock
         self._settings = settings
-        self._airflow = airflow
+        self.airflow = airflow
+        """Whether Airflow's table of revoked tokens stands: it may be made after us."""
         self._relies_on_triggers = True
         self._hole: str | None = None
         """Why everything has to be forgotten, until that is done."""
@@ -96,8 +98,17 @@ class Follower:
         self._answered = 0
         self._woken = asyncio.Event()
 
-    def wake(self) -> None:
-        """Look soon: somebody says that there is something new. For the loop's thread."""
+    def wake(self, hint: str = "") -> None:
+        """Look soon: somebody says that there is something new. For the loop's thread.
+
+        Args:
+            hint: `kind:item,…`, what may have changed: it is dropped at once, without being known as a change. So who
+                makes one up gains nothing, and costs a few loads.
+        """
+        for one in hint.split(","):
+            kind, _, item = one.partition(":")
+            if item.isdecimal() and len(item) < _MAX_DIGITS:
+                self._users.suspect(kind, int(item))
         self.pushed_at = self._clock.elapsed()
         self._woken.set()
 
@@ -144,7 +155,14 @@ class Follower:
             raise DatabaseUnavailableError("too many are waiting for the database") from None
 
     async def see_own_write(self) -> None:
-        """Know what this worker has just committed. If the database cannot be asked, nothing is granted till it can."""
+        """Know what this worker has just committed, and tell the others meanwhile. If the database cannot be asked,
+        nothing is granted till it can."""
+        if self.announce is None:
+            await self._see_own_write()
+        else:
+            await asyncio.gather(self.announce(), self._see_own_write())
+
+    async def _see_own_write(self) -> None:
         try:
             await self.catch_up()
             if not self._relies_on_triggers:
@@ -152,8 +170,6 @@ class Follower:
         except DatabaseUnavailableError as error:
             self.proven_until = 0.0
             self.trouble = str(error)
-        if self.announce is not None:
-            await self.announce()
 
     async def _look(self) -> None:
         """The proof counts from when the question was sent."""
@@ -165,11 +181,11 @@ class Follower:
             log.warning("dropping everything in memory: %s", lost)
             await self.restart(lost)
         else:
-            self._users.position = news.position
             if news.records:
                 self._learn(news.records)
                 self.records += len(news.records)
                 self.lag_seconds = max(0.0, self._clock.now() - (news.position.at or 0) / 1e6)
+            self._users.advance(news.position)
             if not self._relies_on_triggers or _is_about_many(news.records):
                 await self._read_revocations()
         await self._forget_expired_revocations()
@@ -242,7 +258,7 @@ class Follower:
         since = int(self._clock.now()) - self._settings.jwt_leeway_seconds
         own = await self._database.ask(revocations.read_own(since))
         self._revoked.own.add(((iss, jti), exp) for iss, jti, exp in own)
-        if self._airflow:
+        if self.airflow:
             rows = await self._database.ask(revocations.read_airflow(self._database.dialect, since))
             self._revoked.airflow.add((jti, exp) for jti, exp in rows)
 

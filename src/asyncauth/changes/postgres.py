@@ -25,11 +25,11 @@ class Listener:
 
     Args:
         engine: where the connection comes from; it is taken out of the pool for good.
-        wake: called on every announcement and after every new connection, since announcements are not replayed.
+        wake: called with every announcement, and after every new connection, since announcements are not replayed.
         timeout_seconds: deadline of connecting and of each heartbeat.
     """
 
-    def __init__(self, engine: AsyncEngine, wake: Callable[[], None], *, timeout_seconds: float) -> None:
+    def __init__(self, engine: AsyncEngine, wake: Callable[[str], None], *, timeout_seconds: float) -> None:
         self.listening = False
         self.trouble: str | None = None
         """Why listening ended the last time."""
@@ -61,7 +61,7 @@ class Listener:
         ended = asyncio.Event()
         connection.add_termination_listener(lambda _: ended.set())
         async with asyncio.timeout(self._timeout_seconds):
-            await connection.add_listener(CHANNEL, lambda *_: self._wake())
+            await connection.add_listener(CHANNEL, lambda *notified: self._wake(notified[-1]))
         self._ready()
         while not ended.is_set():
             with contextlib.suppress(TimeoutError):
@@ -76,8 +76,8 @@ class Listener:
             await connection.execute(f"LISTEN {CHANNEL}")
         self._ready()
         while True:
-            async for _ in connection.notifies(timeout=HEARTBEAT_SECONDS):
-                self._wake()
+            async for notified in connection.notifies(timeout=HEARTBEAT_SECONDS):
+                self._wake(notified.payload)
             with cut_off(connection, self._deadline()):
                 await connection.execute("SELECT 1")
 
@@ -87,7 +87,7 @@ class Listener:
     def _ready(self) -> None:
         self.listening = True
         self.trouble = None
-        self._wake()
+        self._wake("")
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[Any]:

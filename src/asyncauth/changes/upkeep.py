@@ -4,7 +4,7 @@ import asyncio
 import logging
 import random
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, inspect
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from asyncauth.api_keys import ApiKeys
@@ -12,6 +12,7 @@ from asyncauth.changes.follower import Follower
 from asyncauth.clock import Clock
 from asyncauth.db.engine import Database
 from asyncauth.db.purge import purge_changes, purge_expired
+from asyncauth.db.tables import airflow_revocations
 from asyncauth.db.triggers import find_missing
 from asyncauth.errors import AuthError
 from asyncauth.settings import Settings
@@ -61,7 +62,9 @@ class Upkeep:
         Raises:
             DatabaseUnavailableError: see `Database.read`.
         """
-        missing = await self._database.read(_find_missing)
+        missing, airflow = await self._database.read(_look)
+        late = airflow and not self._follower.airflow
+        self._follower.airflow = airflow
         if bool(missing) != bool(self.missing):
             if missing:
                 log.error(
@@ -74,13 +77,15 @@ class Upkeep:
             else:
                 log.warning("the triggers stand again")
             await self._follower.rely_on_triggers(not missing)
+        elif late:
+            await self._follower.restart("Airflow's table of revoked tokens was made")
         self.missing = missing
 
 
-async def _find_missing(session: AsyncSession) -> list[str]:
+async def _look(session: AsyncSession) -> tuple[list[str], bool]:
     connection = await session.connection()
-    return await connection.run_sync(_look)
+    return await connection.run_sync(_find)
 
 
-def _look(connection: Connection) -> list[str]:
-    return find_missing(connection)
+def _find(connection: Connection) -> tuple[list[str], bool]:
+    return find_missing(connection), inspect(connection).has_table(airflow_revocations.name)

@@ -36,7 +36,8 @@ from asyncauth.db.tables import (
 
 log = logging.getLogger(__name__)
 CHANNEL = "asyncauth"
-"""Where PostgreSQL announces, at the commit, that there are new records."""
+"""Where PostgreSQL announces, at the commit, that there are new records: `kind:item,…` for those that name a user or a
+role, as a hint. A notification has room for 8,000 bytes, and a statement writes at most `MANY` of them."""
 PREFIX = "asyncauth_"
 MANY = 100
 """A statement on PostgreSQL that changes more users or roles than this writes one record that means all of them."""
@@ -298,9 +299,11 @@ def _postgresql_trigger(table: Table, event: str, schema: str, records: str, col
     yield f"""
         CREATE OR REPLACE FUNCTION {schema}.{name}() RETURNS trigger
         LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+        DECLARE written bigint; hint text;
         BEGIN
-            INSERT INTO {schema}.{changes.name} (kind, item{columns}) {records};
-            IF FOUND THEN PERFORM pg_notify('{CHANNEL}', ''); END IF;
+            WITH noted AS (INSERT INTO {schema}.{changes.name} (kind, item{columns}) {records} RETURNING kind, item)
+            SELECT count(*), string_agg(kind || ':' || item, ',') INTO written, hint FROM noted;
+            IF written > 0 THEN PERFORM pg_notify('{CHANNEL}', coalesce(hint, '')); END IF;
             RETURN NULL;
         END $body$"""
     rows = {

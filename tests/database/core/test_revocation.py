@@ -9,6 +9,7 @@ from sqlalchemy import delete, event, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from asyncauth import AuthManager, Settings
+from asyncauth.db.migrate import upgrade
 from asyncauth.db.tables import airflow_revocations, revocations
 from asyncauth.errors import ExpiredTokenError, RevokedTokenError, SignatureError, TokenError
 from asyncauth.tasks import BACKGROUND
@@ -274,6 +275,24 @@ async def write(engine: AsyncEngine, jti: str, exp: int) -> None:
         await connection.execute(
             text(AS_AIRFLOW_WRITES[engine.dialect.name].format(jti=jti, exp=exp).replace(":", "\\:"))
         )
+
+
+@pytest.mark.parametrize("upgraded", [False, True])
+async def test_airflow_makes_its_table_after_us(there: Worker, engine: AsyncEngine, upgraded: bool) -> None:
+    """A running manager notices it with its next look at the triggers, whether there is one on it or not, and from then
+    on reads and writes there."""
+    async with engine.begin() as connection:
+        await connection.execute(text(AIRFLOWS[engine.dialect.name]))
+    await write(engine, HEX, NOW + 60)
+    if upgraded:
+        await upgrade(engine)
+    await running(there.auth).upkeep.check_triggers()
+    assert not await there.accepts(there.token())
+    await write(engine, "ab", NOW + 60)
+    await poll(there.auth)
+    assert not await there.accepts(there.token("ab"))
+    await there.auth.revoke_token(there.token("cd"))
+    assert "cd" in (await stored(engine, beside=True))[1]
 
 
 @pytest.mark.parametrize("beside", [True], indirect=True)

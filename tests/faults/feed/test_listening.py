@@ -1,5 +1,6 @@
 """PostgreSQL's LISTEN dies, loudly and silently: every change is seen all the same, and listening begins again."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 
@@ -81,6 +82,37 @@ async def test_a_change_wakes(auth: AuthManager, engine: AsyncEngine, world: Wor
     for _ in range(TIMES):
         assert await may(auth, world.holder, MOVED)
         await seen(auth, engine, world)
+
+
+@pytest.mark.parametrize("kind", ["user", "role"])
+async def test_what_is_announced_is_dropped_before_it_is_looked_up(
+    auth: AuthManager, engine: AsyncEngine, world: World, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The announcement names it: nothing is granted on it while the look at the log is under way."""
+    looked = asyncio.Event()
+    look = running(auth).follower._look
+
+    async def look_late() -> None:
+        await looked.wait()
+        await look()
+
+    assert await may(auth, world.holder, OWN[0])
+    monkeypatch.setattr(running(auth).follower, "_look", look_late)
+    async with engine.begin() as connection:
+        await (world.take(connection) if kind == "role" else world.end(connection, world.holder))
+    await eventually(lambda: may_not(auth, world), seconds=1)
+    looked.set()
+
+
+async def test_an_announcement_is_only_a_hint(auth: AuthManager, engine: AsyncEngine, world: World) -> None:
+    """Anybody with an account can make one up. It costs a load, and hides no change that comes later."""
+    made_up = ["x", "user", "user:", "user:-1", "role:²", "user:1:2", ",,,", "user:" + "9" * 5000, "everything:1"]
+    made_up += [f"user:{world.holder}", f"role:{world.roles[0]}", f"role:{world.roles[1]},user:{world.other}"]
+    for text_ in made_up:
+        async with engine.begin() as connection:
+            await connection.execute(text("SELECT pg_notify('asyncauth', :text)"), {"text": text_})
+        await seen(auth, engine, world)
+        assert auth.status().listening
 
 
 async def test_it_is_terminated(auth: AuthManager, engine: AsyncEngine, world: World) -> None:
