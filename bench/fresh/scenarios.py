@@ -60,8 +60,9 @@ class Bench:
         if saturated or not pushed:
             revokes = min(revokes, max(1000, revokes // 4))
         plan = Plan(2 * revokes, self.sizes.change_seconds, watched_seconds=watched, rest_seconds=2 * watched)
-        if not _is_server(self.url):
-            plan = replace(plan, subjects=16, interval_seconds=4 * plan.interval_seconds)
+        if not _is_server(self.url):  # seldom and few: any change makes each worker load everybody again
+            changes = min(plan.changes, 2000)
+            plan = replace(plan, changes=changes, subjects=16, interval_seconds=4 * plan.interval_seconds)
         order = WorkerOrder(self.url, plan, settings, self.uvloop, saturated, cores=cores)
         async with filled(self.url, lambda filler: filler.subjects(plan.subjects)):
             return await run(plan, self.url, [order] * workers, own=settings if own else None)

@@ -39,6 +39,9 @@ def _sqlite(connection: Connection) -> Iterator[None]:
     # begins none before DDL: each CREATE TABLE would be a transaction of its own.
     if _driver(connection).in_transaction:
         connection.exec_driver_sql("ROLLBACK")
+    if not connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one():
+        # A file that nobody has used yet: with the log ahead of it, readers and a writer never wait for each other.
+        connection.exec_driver_sql("PRAGMA journal_mode = WAL")
     connection.exec_driver_sql("BEGIN IMMEDIATE")
     try:
         yield
