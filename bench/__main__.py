@@ -17,7 +17,7 @@ from bench.figures import Figure, Section, table, write_json
 from bench.fresh.draw import Drawn, draw
 from bench.fresh.measure import consistency, fresh
 from bench.machine import describe
-from bench.places import BACKENDS, Place, given, throw_away
+from bench.places import ALL, BACKENDS, Place, given, throw_away
 from bench.sizes import FULL, QUICK, Sizes
 
 LOOPS = {"asyncio": False, "uvloop": True}
@@ -87,7 +87,7 @@ def _places(options: argparse.Namespace) -> Iterator[list[Place]]:
     if options.database_url is not None:
         yield [given(options.database_url)]
     else:
-        with throw_away(list(BACKENDS) if options.database == "all" else [options.database]) as places:
+        with throw_away(ALL if options.database == "all" else [options.database]) as places:
             yield places
 
 

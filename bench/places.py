@@ -14,7 +14,10 @@ BACKENDS = {
     "sqlite": ("sqlite+aiosqlite",),
     "postgresql": ("postgresql+asyncpg", "postgresql+psycopg"),
     "mariadb": ("mysql+aiomysql",),
+    "asyncpg": ("postgresql+asyncpg",),
+    "psycopg": ("postgresql+psycopg",),
 }
+ALL = ["sqlite", "postgresql", "mariadb"]
 NAMES = {
     "sqlite+aiosqlite": "SQLite (aiosqlite)",
     "postgresql+asyncpg": "PostgreSQL (asyncpg)",
@@ -40,7 +43,7 @@ def given(url: str) -> Place:
 
 @contextmanager
 def throw_away(databases: list[str]) -> Iterator[list[Place]]:
-    """A new database for each driver of `databases` (`sqlite`, `postgresql`, `mariadb`), gone when the block ends."""
+    """A new database for each driver of `databases` (keys of `BACKENDS`), gone when the block ends."""
     made = Databases()
     try:
         backends = [backend for database in databases for backend in BACKENDS[database]]
