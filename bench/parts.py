@@ -20,7 +20,8 @@ NAME = "asyncauth-bench"
 
 
 def settings(url: str) -> Settings:
-    """Settings as they come, but for the following: its statements must not be counted with the others."""
+    """Settings as they come, but for the following: its statements must not be counted with the others, nor what is in
+    memory get too old while it is filled."""
     return Settings(
         database_url=url,
         jwt_secret=SECRET,
@@ -31,6 +32,7 @@ def settings(url: str) -> Settings:
         poll_interval_seconds=3600,
         trigger_check_seconds=3600,
         max_staleness_seconds=7200,
+        max_entry_age_seconds=7200,
         database_timeout_seconds=60,
     )
 
