@@ -6,7 +6,7 @@ from sqlalchemy import Table, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from asyncauth.db.find import is_same_name, is_storable_name, same_name
-from asyncauth.db.tables import roles, users
+from asyncauth.db.tables import groups, roles, users
 from asyncauth.errors import InvalidValueError, NotFoundError, UnknownRoleError
 
 _PIECE = 500
@@ -47,6 +47,14 @@ async def get_role_id(connection: AsyncConnection, name: str, *, lock: bool = Fa
     if role_id is None:
         raise NotFoundError(f"role `{name}` does not exist")
     return role_id
+
+
+async def get_group_id(connection: AsyncConnection, name: str, *, lock: bool = False) -> int:
+    """The id of a group. Raises NotFoundError."""
+    group_id = await find_id(connection, groups, name, lock=lock)
+    if group_id is None:
+        raise NotFoundError(f"group `{name}` does not exist")
+    return group_id
 
 
 async def get_role_ids(connection: AsyncConnection, names: Iterable[str]) -> dict[str, int]:

@@ -25,11 +25,6 @@ _TEXTS = {
     "first_name": ("the first name", 256),
     "last_name": ("the last name", 256),
 }
-    "username": "the user name",
-    "email": "the e-mail",
-    "first_name": "the first name",
-    "last_name": "the last name",
-}
 
 
 async def update_user(
