@@ -4,7 +4,7 @@ wrote."""
 from asyncauth.admin.api_keys import ApiKeyInfo, NewApiKey, create_api_key, list_api_keys, revoke_api_key
 from asyncauth.admin.audit import AuditRecord, list_audit
 from asyncauth.admin.change import Actor
-from asyncauth.admin.explain import Explanation, HeldRole, explain, list_user_permissions
+from asyncauth.admin.explanation import Explanation, HeldRole, explain, list_user_permissions
 from asyncauth.admin.group_changes import add_member, grant_group_role, remove_member, take_group_role
 from asyncauth.admin.groups import GroupInfo, create_group, delete_group, get_group, list_groups, list_members
 from asyncauth.admin.paging import Page
@@ -22,6 +22,7 @@ from asyncauth.admin.user_changes import (
     activate_user,
     deactivate_user,
     delete_user,
+    end_tokens,
     grant_role,
     set_password,
     take_role,
@@ -52,6 +53,7 @@ __all__ = [
     "delete_permission",
     "delete_role",
     "delete_user",
+    "end_tokens",
     "explain",
     "get_group",
     "get_role",

@@ -120,7 +120,7 @@ async def create_group(
     async def work(step: Change) -> GroupInfo:
         if await find_id(step.connection, groups, name) is not None:
             raise TakenError(f"the group name `{name}` is taken")
-        role_ids = await getread_carried(step.connection, role_names)
+        role_ids = await get_role_ids(step.connection, role_names)
         await check_roles(step, role_ids.values())
         group_id = await insert_row(step.connection, groups, **values)
         for role_id in role_ids.values():

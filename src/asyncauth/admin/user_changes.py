@@ -12,7 +12,7 @@ from asyncauth.admin.held import check_roles, check_user
 from asyncauth.admin.names import get_role_id, get_role_ids, get_user_id, validate
 from asyncauth.admin.paging import require_match
 from asyncauth.admin.users import UserInfo, make_hash, read_user, require_free
-from asyncauth.db.cutoffs import INACTIVE, PASSWORD, count_cutoffs, insert_cutoff
+from asyncauth.db.cutoffs import INACTIVE, LOGOUT, PASSWORD, count_cutoffs, insert_cutoff
 from asyncauth.db.ids import insert_row
 from asyncauth.db.tables import group_users, user_roles, users
 from asyncauth.manager import AuthManager
@@ -115,6 +115,21 @@ async def set_password(
 ) -> Written[UserInfo]:
     """Give a user another password; the user's tokens end. Raises as `update_user`."""
     return await update_user(auth, username, password=password, if_match=if_match, actor=actor)
+
+
+async def end_tokens(auth: AuthManager, username: str, *, actor: Actor | None = None) -> Written[None]:
+    """Log a user out everywhere: tokens issued until now are refused. API keys stay.
+
+    Raises:
+        NotFoundError, UnavailableError.
+    """
+
+    async def work(step: Change) -> None:
+        user_id = await get_user_id(step.connection, username)
+        await insert_cutoff(step.connection, user_id, step.now, LOGOUT)
+        await step.record("end_tokens", "user", user_id, username)
+
+    return await change(auth, actor, work)
 
 
 async def delete_user(

@@ -118,6 +118,7 @@ async def _read_held(connection: AsyncConnection, user_id: int) -> list[tuple[in
         .join_from(group_users, groups, group_users.c.group_id == groups.c.id)
         .join(group_roles, group_roles.c.group_id == groups.c.id)
         .join(roles, group_roles.c.role_id == roles.c.id)
+        .order_by(groups.c.id, roles.c.id)
     )
     own = await connection.execute(direct.where(user_roles.c.user_id == user_id).order_by(roles.c.id))
     by_group = await connection.execute(
