@@ -9,7 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from asyncauth.admin.administrators import keep_administrator
 from asyncauth.admin.change import Actor, Change, change
 from asyncauth.admin.held import check_roles
-from asyncauth.admin.names import find_id, get_group_id, validate
+from asyncauth.admin.names import find_id, get_group_id, get_role_ids, validate
 from asyncauth.admin.paging import Page, make_etag, paged, require_match
 from asyncauth.db.ids import insert_row
 from asyncauth.db.tables import group_roles, group_users, groups, roles, users
