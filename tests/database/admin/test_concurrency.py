@@ -17,7 +17,7 @@ from asyncauth.admin import administrators, change, user_changes
 from asyncauth.admin.change import Change
 from asyncauth.admin.users import UserInfo
 from asyncauth.db.ids import insert_row
-from asyncauth.db.tables import role_permissions, roles, users
+from asyncauth.db.tables import role_permissions, roles, user_roles, users
 from asyncauth.errors import AuthError, ChangedMeanwhileError, LastAdministratorError, TakenError
 from tests.database.admin.conftest import READ, People
 from tests.rows import add_permission
@@ -185,6 +185,23 @@ async def test_another_program_grants_meanwhile(auth: AuthManager, engine: Async
     with pytest.raises(ChangedMeanwhileError):
         await edit
     assert len((await admin.get_role(auth, "Viewer")).permissions) == 2
+
+
+@SERVERS
+async def test_another_program_changes_the_user(auth: AuthManager, engine: AsyncEngine, people: People) -> None:
+    ada = await admin.get_user(auth, "ada")
+    role_id = (await admin.get_role(auth, "Clerk")).id
+    async with engine.connect() as connection:
+        await insert_row(connection, user_roles, user_id=ada.id, role_id=role_id)
+        edit = asyncio.create_task(
+            admin.update_user(auth, "ada", roles=[], if_match=ada.etag, actor=people.root),
+        )
+        done, _ = await asyncio.wait([edit], timeout=MEET_SECONDS)
+        assert not done
+        await connection.commit()
+    with pytest.raises(ChangedMeanwhileError):
+        await edit
+    assert (await admin.get_user(auth, "ada")).roles == ("Viewer", "Clerk")
 
 
 @pytest.mark.parametrize("kind", ["user", "role", "group", "permission"])
