@@ -124,7 +124,7 @@ async def _take_turn(connection: AsyncConnection) -> None:
 async def _require_active(connection: AsyncConnection, user_id: int) -> None:
     # A locking read as well: on MariaDB and MySQL a plain one would begin the snapshot before the rows of the change
     # are locked, and what other programs commit while it waits for them would not be seen.
-    row = select(users.c.active).where(users.c.id == user_id).with_for_update(read=True)
+    row = select(users.c.active).where(users.c.id == user_id).with_for_update()
     if not 0 < user_id <= _LAST_ID or await connection.scalar(row) is not True:
         raise ForbiddenError("who asks for the change is gone or inactive")
 
