@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from asyncauth import AuthManager, admin
 from asyncauth.admin import administrators, change, user_changes
 from asyncauth.admin.change import Change
-from asyncauth.admin.users import UserInfo
+from asyncauth.admin.users import UserInfo, read_user
 from asyncauth.db.ids import insert_row
 from asyncauth.db.tables import role_permissions, roles, user_roles, users
 from asyncauth.errors import AuthError, ChangedMeanwhileError, LastAdministratorError, TakenError
@@ -150,10 +150,10 @@ async def test_two_editors_of_one_user(
     auth: AuthManager, other: AuthManager, people: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both have read the same; only one of them may write on it."""
-    meeting, read = Meeting(), user_changes.read_user
+    meeting = Meeting()
 
     async def and_meet(*arguments: Any) -> UserInfo:
-        found = await read(*arguments)
+        found = await read_user(*arguments)
         await meeting.wait()
         return found
 
