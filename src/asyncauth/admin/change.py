@@ -96,7 +96,8 @@ async def change(auth: AuthManager, actor: Actor | None, work: Callable[[Change]
     INVARIANT: what `work` reads stays as it is until its transaction ends, as far as use cases change it: they come one
     after the other, whatever worker runs them. So two cannot remove the last two administrators, undo each other's
     work unseen, or lock rows in different orders. Other programs are not held back by this; against them, rows that are
-    compared and then changed are locked as well. The nodes of a Galera cluster share no locks: let one take all changes.
+    compared and then changed are locked as well. The nodes of a Galera cluster share no locks:
+    let one of them take all changes.
 
     Raises:
         ForbiddenError: the actor is gone or switched off.
