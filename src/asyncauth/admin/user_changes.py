@@ -84,7 +84,7 @@ async def update_user(
             await check_user(step, user_id, before.username)
         await require_free(step.connection, username=values.get("username"), email=values.get("email"), but=user_id)
         risky = active is False or role_names is not None
-        async with keep_administrator(step) if risky else nullcontext():
+        async with keep_administrator(step, user_id) if risky else nullcontext():
             roles_changed = role_names is not None and await _set_roles(step, user_id, before, role_names)
             if values or roles_changed:
                 async with _ending_tokens(step, user_id, _reason(before, values)):
@@ -148,7 +148,7 @@ async def delete_user(
         require_match(before.etag, if_match)
         await check_user(step, user_id, before.username)
         run = step.connection.execute
-        async with keep_administrator(step), _ending_tokens(step, user_id, DELETED):
+        async with keep_administrator(step, user_id), _ending_tokens(step, user_id, DELETED):
             # As FAB does; databases of older releases have no cascades.
             await run(delete(user_roles).where(user_roles.c.user_id == user_id))
             await run(delete(group_users).where(group_users.c.user_id == user_id))
@@ -193,7 +193,7 @@ async def _grant_or_take(
         if grant is (role in before.roles):
             return
         names = {*before.roles, role} if grant else {*before.roles} - {role}
-        async with keep_administrator(step) if not grant else nullcontext():
+        async with keep_administrator(step, user_id) if not grant else nullcontext():
             await _set_roles(step, user_id, before, names)
             await _write(step, user_id, {})
         what = "grant_role" if grant else "take_role"
