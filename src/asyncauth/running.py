@@ -51,6 +51,8 @@ class Running:
     """All parts of a started manager. They appear and go together, so nobody sees half of them."""
 
     database: Database
+    group_roles: bool
+    """Whether roles of a user's groups count."""
     hasher: PasswordHasher
     keys: LoadedKeys
     issuer: Issuer
@@ -82,10 +84,11 @@ async def connect(settings: Settings, engine: AsyncEngine, keys: LoadedKeys, clo
     if state.missing or state.own_missing:
         raise ConfigurationError(MISSING_TABLES)
     tasks = Tasks()
+    group_roles = settings.group_roles if settings.group_roles is not None else not state.fab_version
     loader = Loader(
         database,
         clock,
-        group_roles=settings.group_roles if settings.group_roles is not None else not state.fab_version,
+        group_roles=group_roles,
         max_entry_age_seconds=settings.max_entry_age_seconds,
     )
     position = await read_position(database, clock.elapsed(), settings.late_commit_horizon_seconds)
@@ -103,6 +106,7 @@ async def connect(settings: Settings, engine: AsyncEngine, keys: LoadedKeys, clo
     loops += [refresh.run(tasks) for refresh in keys.refreshes]
     return Running(
         database=database,
+        group_roles=group_roles,
         hasher=PasswordHasher(
             concurrency=settings.password_hash_concurrency,
             queue_size=settings.password_queue_size,

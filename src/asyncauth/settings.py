@@ -135,6 +135,8 @@ class Settings(BaseSettings):
     group_roles: bool | None = None
     """Whether roles of a user's groups count. None: yes, but not in a database that Airflow's FAB provider manages,
     where they never did: nobody gains rights by moving."""
+    admin_role: str = "Admin"
+    """The role of administrators: its last active holder can be neither deleted, demoted nor switched off."""
 
     password_hash_concurrency: Count = 2
     """Password hashes computed at the same time: each takes about 0.1 s of one core and 32 MiB."""

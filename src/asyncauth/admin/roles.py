@@ -1,66 +1,79 @@
-"""Roles, and who holds them."""
+"""Roles as they are stored. Making and changing them: `role_changes.py`; single permissions: `permissions.py`."""
 
-from sqlalchemy import delete, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
-from asyncauth.admin.names import find_id, find_user_id, get_role_id, validate
-from asyncauth.db.ids import insert_row
-from asyncauth.db.tables import roles, user_roles
-from asyncauth.errors import NotFoundError, TakenError
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+
+from asyncauth.admin.names import get_role_id
+from asyncauth.admin.paging import Page, make_etag, paged
+from asyncauth.db.permissions import PermissionReader
+from asyncauth.db.tables import roles
 from asyncauth.manager import AuthManager
-from asyncauth.model import Role, Written
+from asyncauth.model import Permission
+
+_ORDERS = {"name": roles.c.name, "role_id": roles.c.id, "id": roles.c.id}
 
 
-async def create_role(auth: AuthManager, name: str) -> Written[Role]:
-    """Create a role without permissions.
+@dataclass(frozen=True, slots=True)
+class RoleInfo:
+    """A role as it is stored."""
 
-    Raises:
-        InvalidValueError, TakenError, UnavailableError.
-    """
-    validate("the role name", name, 64)
+    id: int
+    name: str
+    permissions: tuple[Permission, ...] = field(repr=False)
+    """In the order of their actions and then resources."""
 
-    async def work(connection: AsyncConnection) -> int:
-        if await find_id(connection, roles, name) is not None:
-            raise TakenError(f"the role name `{name}` is taken")
-        return await insert_row(connection, roles, name=name)
-
-    written = await auth.write(work)
-    return Written(Role(written.value, name, frozenset()), written.token)
+    @property
+    def etag(self) -> str:
+        """Differs when the name or a permission differs."""
+        return make_etag(self.id, self.name, [(pair.action, pair.resource) for pair in self.permissions])
 
 
-async def grant_role(auth: AuthManager, *, username: str, role: str) -> Written[None]:
-    """Give a user a role; no error if the user holds it.
-
-    Raises:
-        NotFoundError, UnavailableError.
-    """
-
-    async def work(connection: AsyncConnection) -> None:
-        user_id, role_id = await _ids(connection, username, role)
-        held = select(user_roles.c.id).where(user_roles.c.user_id == user_id, user_roles.c.role_id == role_id)
-        if (await connection.execute(held)).first() is None:
-            await insert_row(connection, user_roles, user_id=user_id, role_id=role_id)
-
-    return await auth.write(work)
-
-
-async def take_role(auth: AuthManager, *, username: str, role: str) -> Written[None]:
-    """Take a role from a user; no error if the user does not hold it.
+async def get_role(auth: AuthManager, name: str) -> RoleInfo:
+    """One role, by its exact name.
 
     Raises:
         NotFoundError, UnavailableError.
     """
 
-    async def work(connection: AsyncConnection) -> None:
-        user_id, role_id = await _ids(connection, username, role)
-        held = (user_roles.c.user_id == user_id, user_roles.c.role_id == role_id)
-        await connection.execute(delete(user_roles).where(*held))
+    async def work(session: AsyncSession) -> RoleInfo:
+        connection = await session.connection()
+        return (await read_roles(connection, {await get_role_id(connection, name): name}))[0]
 
-    return await auth.write(work)
+    return await auth.read(work)
 
 
-async def _ids(connection: AsyncConnection, username: str, role: str) -> tuple[int, int]:
-    user_id = await find_user_id(connection, username)
-    if user_id is None:
-        raise NotFoundError(f"user `{username}` does not exist")
-    return user_id, await get_role_id(connection, role)
+async def list_roles(auth: AuthManager, *, limit: int = 100, offset: int = 0, order_by: str = "name") -> Page[RoleInfo]:
+    """Roles in pages, ordered by name or role_id (or id); `-` in front turns it round.
+
+    Raises:
+        InvalidValueError: the page is none.
+        UnavailableError: the database did not answer.
+    """
+    every = select(roles.c.id, roles.c.name)
+    page = paged(every, limit=limit, offset=offset, order_by=order_by, columns=_ORDERS, last=roles.c.id)
+
+    async def work(session: AsyncSession) -> Page[RoleInfo]:
+        total = await session.scalar(select(func.count()).select_from(roles))
+        names = {row.id: row.name for row in await session.execute(page)}
+        return Page(tuple(await read_roles(await session.connection(), names)), total or 0)
+
+    return await auth.read(work)
+
+
+async def read_roles(connection: AsyncConnection, names: dict[int, str]) -> list[RoleInfo]:
+    """Roles in the order of `names`: one statement, however many there are."""
+    if not names:
+        return []
+    keys = await PermissionReader(connection.dialect.name).read(connection, list(names))
+    return [
+        RoleInfo(role_id, name, tuple(sorted(Permission(*key.split("\0")) for key in keys[role_id])))
+        for role_id, name in names.items()
+    ]
+
+
+def words(pairs: Iterable[Permission]) -> list[list[str]]:
+    """Permissions as the audit table holds them."""
+    return [[pair.action, pair.resource] for pair in sorted(pairs)]
