@@ -1,5 +1,6 @@
 """Who guesses passwords is refused, and nobody else is (F24)."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 
 import anyio
@@ -7,7 +8,6 @@ import pytest
 
 from asyncauth import Settings
 from asyncauth.errors import LoginError, TooManyAttemptsError
-from asyncauth.login import throttle as module
 from asyncauth.login.counts import BoundedMemory
 from asyncauth.login.throttle import SLOW_SECONDS, Throttle, network_of
 from asyncauth.web.http import refusal
@@ -39,7 +39,7 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     async def sleep(seconds: float) -> None:
         done.append(seconds)
 
-    monkeypatch.setattr(module.asyncio, "sleep", sleep)
+    monkeypatch.setattr(asyncio, "sleep", sleep)
     return done
 
 

@@ -5,18 +5,20 @@ import sys
 
 import typer
 
-from asyncauth.cli import db, keys
+from asyncauth.cli import db, doctor, keys, serve, token
 from asyncauth.errors import AuthError
 
 app = typer.Typer(
     name="asyncauth",
     help="Async-native auth manager. Exit codes: 0 done, 1 failed or something is wrong, 2 wrong usage.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
 )
 app.add_typer(db.app, name="db")
 app.add_typer(keys.app, name="keys")
+app.add_typer(token.app, name="token")
+app.command()(doctor.doctor)
+app.command()(serve.serve)
 
 
 @app.callback()

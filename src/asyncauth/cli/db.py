@@ -39,7 +39,7 @@ def upgrade(
     ] = False,
 ) -> None:
     """Bring the tables to this version: made in an empty database, added to one that Airflow's FAB provider made."""
-    url = _url(database_url)
+    url = get_url(database_url)
     if sql:
         typer.echo(migrate.sql(url, adopted=adopt), nl=False)
         return
@@ -50,7 +50,7 @@ def upgrade(
 @app.command()
 def current(database_url: Url = None) -> None:
     """Print the version of the tables."""
-    version = anyio.run(migrate.current, _url(database_url))
+    version = anyio.run(migrate.current, get_url(database_url))
     if version is None:
         raise ConfigurationError(MISSING_TABLES)
     typer.echo(version)
@@ -59,7 +59,7 @@ def current(database_url: Url = None) -> None:
 @app.command()
 def check(database_url: Url = None) -> None:
     """Say what is right and what is wrong with the database, and what to do about it."""
-    findings = anyio.run(migrate.check, _url(database_url))
+    findings = anyio.run(migrate.check, get_url(database_url))
     for finding in findings:
         advice = f": {finding.advice}" if finding.advice else ""
         typer.echo(f"{'ok   ' if finding.ok else 'WRONG'}  {finding.what}{advice}")
@@ -84,7 +84,7 @@ def seed(
 
     Nothing is taken away; many processes may do it at once.
     """
-    url = _url(database_url)
+    url = get_url(database_url)
     made = anyio.run(make_missing, url, _custom_roles(custom_roles))
     if made:
         typer.echo(f"made {made.roles} roles, {made.permissions} permissions, {made.grants} grants")
@@ -100,7 +100,8 @@ def _custom_roles(option: Path | None) -> CustomRoles:
     return read_custom_roles(text) if text else {}
 
 
-def _url(option: str | None) -> str:
+def get_url(option: str | None) -> str:
+    """Where the tables are: the option, or what the environment says."""
     path = os.environ.get(f"{_VARIABLE}_FILE")
     if option or os.environ.get(_VARIABLE):
         return option or os.environ[_VARIABLE]

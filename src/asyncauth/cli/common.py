@@ -1,0 +1,89 @@
+"""What all commands share: the manager they work with, secrets from where nobody sees them, and two forms of output."""
+
+import json
+import sys
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from enum import StrEnum
+from functools import partial
+from typing import Annotated, Any, TypeVar
+
+import anyio
+import typer
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from asyncauth.errors import InvalidValueError
+from asyncauth.manager import AuthManager
+from asyncauth.settings import Settings
+
+T = TypeVar("T")
+
+
+class Form(StrEnum):
+    """How results are printed."""
+
+    table = "table"
+    json = "json"
+
+
+Output = Annotated[Form, typer.Option("--output", "-o", help="For people, or for programs.")]
+
+
+def run(work: Callable[[AuthManager], Awaitable[T]]) -> T:
+    """Run `work` with a manager made from the environment (`ASYNCAUTH_…`)."""
+    # A command ends before anything could happen that it would have to hear of; and limits are for others' guesses.
+    calm: dict[str, Any] = {"listen": False, "seed_at_start": False}
+    calm |= dict.fromkeys(("login_failures_per_user", "login_failures_per_address", "login_failures_in_all"))
+    return anyio.run(partial(_run, work, Settings().model_copy(update=calm)))
+
+
+async def _run(work: Callable[[AuthManager], Awaitable[T]], settings: Settings) -> T:
+    async with AuthManager(settings) as auth:
+        return await work(auth)
+
+
+def read_secret(what: str, *, confirm: bool = False) -> str:
+    """A secret from the terminal, unseen, or the first line of the standard input. Never an argument: other users of
+    the machine can read those.
+
+    Raises:
+        InvalidValueError: there is none.
+    """
+    if sys.stdin.isatty():
+        secret: str = typer.prompt(what, hide_input=True, confirmation_prompt=confirm, err=True)
+    else:
+        secret = sys.stdin.readline().rstrip("\r\n")
+    if not secret:
+        raise InvalidValueError(f"no {what.lower()}: type it when asked, or pass it as the first line of the input")
+    return secret
+
+
+def show(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], form: Form) -> None:
+    """Print rows: a table, or a JSON array of objects."""
+    if form is Form.json:
+        typer.echo(json.dumps([dict(row) for row in rows], indent=1, default=str, ensure_ascii=False))
+        return
+    table = Table(*columns, box=SIMPLE, pad_edge=False)
+    for row in rows:
+        table.add_row(*(Text(_cell(row.get(column))) for column in columns))
+    # Where the output is no terminal, lines are as long as they are: nothing is cut off for `grep`.
+    console = Console(soft_wrap=not sys.stdout.isatty(), width=None if sys.stdout.isatty() else 10_000, highlight=False)
+    console.print(table)
+
+
+def say(sentence: str, form: Form, **values: Any) -> None:
+    """Print what was done: a sentence, or a JSON object."""
+    typer.echo(json.dumps(values, default=str, ensure_ascii=False) if form is Form.json else sentence)
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list | tuple | set | frozenset):
+        return ", ".join(_cell(one) for one in value)
+    # What others typed must not move the cursor or colour the terminal.
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in str(value))
