@@ -26,8 +26,13 @@ AuthError
 │   ├── UserNotFoundError
 │   └── UserInactiveError
 ├── ForbiddenError                403  you may not
+<<<<<<< HEAD
 │   └── CrossOriginError               a cookie sent from another site
 ├── TooManyAttemptsError          429  too many failed logins; carries retry_after_seconds
+=======
+│   ├── CrossOriginError               a cookie sent from another site
+│   └── EscalationError                somebody gave, or acted on, more than they hold
+>>>>>>> w-e
 ├── UnavailableError              503  cannot know just now; carries retry_after_seconds
 │   ├── DatabaseUnavailableError
 │   ├── KeysUnavailableError
@@ -37,7 +42,12 @@ AuthError
 └── ChangeError                   4xx  a use case refused the change
     ├── InvalidValueError         400
     ├── NotFoundError             404
+    │   ├── UnknownRoleError      400      one that a request names beside its subject
+    │   └── UnknownPermissionError 400
     ├── TakenError                409
+    ├── InUseError                409
+    ├── LastAdministratorError    409
+    ├── ChangedMeanwhileError     412
     └── ConsistencyTokenError     400
 
 `code` is stable and meant for logs, metrics and programs. `public_message` is all that an unauthenticated caller may
@@ -223,6 +233,7 @@ class CrossOriginError(ForbiddenError):
     public_message = "a cookie is accepted from this server's own pages only"
 
 
+<<<<<<< HEAD
 class TooManyAttemptsError(AuthError):
     """Too many logins have failed: for this user, from this address, or in all (RFC 6585 section 4). Whether this one
     would have succeeded is not said. To be tried again after `retry_after_seconds`."""
@@ -234,6 +245,13 @@ class TooManyAttemptsError(AuthError):
     def __init__(self, detail: str = "", *, retry_after_seconds: int = 1) -> None:
         super().__init__(detail)
         self.retry_after_seconds = retry_after_seconds
+=======
+class EscalationError(ForbiddenError):
+    """The change would give somebody more than its author holds, or is about a user who holds more than they do."""
+
+    code = "escalation"
+    public_message = "you may not give, or act on, more than you hold"
+>>>>>>> w-e
 
 
 class UnavailableError(AuthError):
@@ -299,6 +317,20 @@ class NotFoundError(ChangeError):
     status = 404
 
 
+class UnknownRoleError(NotFoundError):
+    """Roles that a change names do not exist."""
+
+    code = "unknown_role"
+    status = 400
+
+
+class UnknownPermissionError(NotFoundError):
+    """An action or a resource that a change names does not exist."""
+
+    code = "unknown_permission"
+    status = 400
+
+
 class ConsistencyTokenError(ChangeError):
     """A consistency token that is not ours, of another database, or ahead of this one."""
 
@@ -311,3 +343,24 @@ class TakenError(ChangeError):
 
     code = "taken"
     status = 409
+
+
+class InUseError(ChangeError):
+    """What was to be deleted is in use."""
+
+    code = "in_use"
+    status = 409
+
+
+class LastAdministratorError(ChangeError):
+    """Nobody would be left who is active and holds the role of administrators."""
+
+    code = "last_administrator"
+    status = 409
+
+
+class ChangedMeanwhileError(ChangeError):
+    """It is not any more what the caller had read (RFC 9110 section 15.5.13)."""
+
+    code = "changed_meanwhile"
+    status = 412

@@ -530,6 +530,11 @@ class AuthManager:
         running = self._require_running()
         return await running.tasks.run(running.database.read(work), "asyncauth question")
 
+    @property
+    def group_roles(self) -> bool:
+        """Whether roles of a user's groups count, in this database."""
+        return self._require_running().group_roles
+
     def now(self) -> float:
         """What time it is: seconds since the epoch, by the clock that the manager was given."""
         return self._now()

@@ -54,6 +54,8 @@ class Running:
 
     database: Database
     state: State
+    group_roles: bool
+    """Whether roles of a user's groups count."""
     hasher: PasswordHasher
     keys: LoadedKeys
     issuer: Issuer
@@ -88,10 +90,11 @@ async def connect(settings: Settings, engine: AsyncEngine, keys: LoadedKeys, clo
     if settings.seed_at_start:
         await seed(engine, settings.custom_roles)
     tasks = Tasks()
+    group_roles = settings.group_roles if settings.group_roles is not None else not state.fab_version
     loader = Loader(
         database,
         clock,
-        group_roles=settings.group_roles if settings.group_roles is not None else not state.fab_version,
+        group_roles=group_roles,
         max_entry_age_seconds=settings.max_entry_age_seconds,
     )
     position = await read_position(database, clock.elapsed(), settings.late_commit_horizon_seconds)
@@ -111,6 +114,7 @@ async def connect(settings: Settings, engine: AsyncEngine, keys: LoadedKeys, clo
     return Running(
         database=database,
         state=state,
+        group_roles=group_roles,
         hasher=PasswordHasher(
             concurrency=settings.password_hash_concurrency,
             queue_size=settings.password_queue_size,

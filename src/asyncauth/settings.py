@@ -142,6 +142,8 @@ class Settings(BaseSettings):
     does."""
     custom_roles: CustomRoles = Field(default_factory=dict)
     """Roles that seeding makes if they are missing; in FAB's format, see `CustomRoles`. In the environment: JSON."""
+    admin_role: str = "Admin"
+    """The role of administrators: its last active holder can be neither deleted, demoted nor switched off."""
 
     password_hash_concurrency: Count = 2
     """Password hashes computed at the same time: each takes about 0.1 s of one core and 32 MiB."""

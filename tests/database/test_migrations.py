@@ -36,7 +36,7 @@ def backend(request: pytest.FixtureRequest) -> str:
 async def test_an_empty_database_gets_all_tables(empty_database: Database) -> None:
     assert await current(empty_database.url) is None
     assert await upgrade(empty_database.url) is True
-    assert await current(empty_database.url) == "0003"
+    assert await current(empty_database.url) == "0004"
     tables, rows = await described(empty_database)
     assert {*fab.tables, *OURS} <= tables.keys()
     assert rows["asyncauth_feed"] == [repr((1, "UUID", 0))]
@@ -55,7 +55,7 @@ async def test_the_second_upgrade_does_nothing(database: Database) -> None:
 async def test_a_sync_driver_makes_the_same(database: Database, empty_database: Database) -> None:
     assert await upgrade(empty_database.sync_url) is True
     assert await described(empty_database) == await described(database)
-    assert await current(database.sync_url) == "0003"
+    assert await current(database.sync_url) == "0004"
     assert await check(database.sync_url) == await check(database.url)
 
 
@@ -64,7 +64,7 @@ async def test_an_engine_is_used_and_stays_open(database: Database, empty_databa
     try:
         assert await upgrade(engine) is True
         assert await upgrade(engine) is False
-        assert await current(engine) == "0003"
+        assert await current(engine) == "0004"
         assert all(finding.ok for finding in await check(engine))
         assert await described(empty_database) == await described(database)
     finally:
@@ -137,7 +137,7 @@ async def test_a_version_of_the_future_is_refused(database: Database) -> None:
     await anyio.to_thread.run_sync(execute, database, "UPDATE asyncauth_alembic_version SET version_num = '9999'")
     with pytest.raises(ConfigurationError, match="version 9999, which this asyncauth does not know"):
         await upgrade(database.url)
-    assert [finding.what for finding in await wrong(database)] == ["our tables are at version 9999, not 0003"]
+    assert [finding.what for finding in await wrong(database)] == ["our tables are at version 9999, not 0004"]
 
 
 @pytest.mark.parametrize("adopted", [False, True])

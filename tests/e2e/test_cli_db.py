@@ -46,7 +46,7 @@ def test_the_life_of_a_database(empty_database: Database) -> None:
     second = run("db", "upgrade", "--database-url", empty_database.sync_url)
     assert (second.returncode, second.stdout, second.stderr) == (0, "there was nothing to upgrade\n", "")
     current = run("db", "current", **environment)
-    assert (current.returncode, current.stdout, current.stderr) == (0, "0003\n", "")
+    assert (current.returncode, current.stdout, current.stderr) == (0, "0004\n", "")
     after = run("db", "check", **environment)
     assert (after.returncode, after.stderr) == (0, "")
     assert {line.split()[0] for line in after.stdout.splitlines()} == {"ok"}

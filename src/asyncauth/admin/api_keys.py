@@ -1,13 +1,16 @@
 """API keys of machines. A key is shown once, when it is made: the database holds a hash of its secret."""
 
+import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from sqlalchemy import Row, func, insert, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.ext.asyncio import AsyncSession
 
-from asyncauth.admin.names import find_user_id, validate
+from asyncauth.admin.change import Actor, Change, change
+from asyncauth.admin.held import check_user
+from asyncauth.admin.names import get_user_id, validate
 from asyncauth.db.tables import api_keys, cutoffs, users
 from asyncauth.errors import ConfigurationError, InvalidValueError, NotFoundError
 from asyncauth.manager import AuthManager
@@ -53,6 +56,7 @@ async def create_api_key(
     name: str,
     scopes: Iterable[tuple[str, str]] | None = None,
     expires_at: int | None = None,
+    actor: Actor | None = None,
 ) -> Written[NewApiKey]:
     """Make a key with which a machine acts as this user.
 
@@ -62,11 +66,13 @@ async def create_api_key(
         name: what the key is for, in words.
         scopes: (action, resource) pairs to which the owner's permissions are narrowed; they add none. None: all.
         expires_at: from when on it is refused, in seconds since the epoch; None: it does not expire.
+        actor: who asks; None: the system.
 
     Raises:
         ConfigurationError: `api_key_secret` is not set.
         InvalidValueError: a name cannot be stored, there are too many scopes, or the expiry has passed.
         NotFoundError: the user does not exist.
+        EscalationError: the user holds more than the actor.
         UnavailableError: the database did not answer.
     """
     if auth.settings.api_key_secret is None:
@@ -79,10 +85,10 @@ async def create_api_key(
     secret = make_secret()
     digest = digest_secret(auth.settings.api_key_secret.encode(), secret)
 
-    async def work(connection: AsyncConnection) -> int:
-        user_id = await find_user_id(connection, username)
-        if user_id is None:
-            raise NotFoundError(f"user `{username}` does not exist")
+    async def work(step: Change) -> int:
+        connection = step.connection
+        user_id = await get_user_id(connection, username)
+        await check_user(step, user_id, username)
         # After the cut-off of a former user of this id, whose keys are refused.
         of_former = select(func.max(cutoffs.c.at)).where(cutoffs.c.user_id == user_id, cutoffs.c.reason == DELETED)
         deleted_at = await connection.scalar(of_former)
@@ -95,9 +101,12 @@ async def create_api_key(
             "expires_at": expires_at,
         }
         result = await connection.execute(insert(api_keys).values(values))
-        return cast("tuple[int]", result.inserted_primary_key)[0]
+        key_id = cast("tuple[int]", result.inserted_primary_key)[0]
+        content = {"owner": username, "scopes": scope_text and json.loads(scope_text), "expires_at": expires_at}
+        await step.record("create", "api_key", key_id, name, after=content)
+        return key_id
 
-    written = await auth.write(work)
+    written = await change(auth, actor, work)
     return Written(NewApiKey(written.value, join_key(written.value, secret)), written.token)
 
 
@@ -116,9 +125,7 @@ async def list_api_keys(auth: AuthManager, *, username: str | None = None) -> li
     async def work(session: AsyncSession) -> "Sequence[Row[Any]]":
         statement = every.order_by(api_keys.c.id)
         if username is not None:
-            user_id = await find_user_id(await session.connection(), username)
-            if user_id is None:
-                raise NotFoundError(f"user `{username}` does not exist")
+            user_id = await get_user_id(await session.connection(), username)
             statement = statement.where(api_keys.c.user_id == user_id)
         return (await session.execute(statement)).all()
 
@@ -137,7 +144,7 @@ async def list_api_keys(auth: AuthManager, *, username: str | None = None) -> li
     ]
 
 
-async def revoke_api_key(auth: AuthManager, *, key_id: int) -> Written[None]:
+async def revoke_api_key(auth: AuthManager, *, key_id: int, actor: Actor | None = None) -> Written[None]:
     """End a key: here at once, on other workers within the bound. Doing it twice is no error.
 
     Raises:
@@ -145,16 +152,17 @@ async def revoke_api_key(auth: AuthManager, *, key_id: int) -> Written[None]:
         UnavailableError: the database did not answer.
     """
 
-    async def work(connection: AsyncConnection) -> None:
-        known = 0 < key_id <= _LAST_ID and (
-            await connection.scalar(select(api_keys.c.id).where(api_keys.c.id == key_id))
-        )
-        if not known:
+    async def work(step: Change) -> None:
+        row = select(api_keys.c.name, api_keys.c.revoked_at).where(api_keys.c.id == key_id)
+        found = (await step.connection.execute(row)).first() if 0 < key_id <= _LAST_ID else None
+        if found is None:
             raise NotFoundError(f"there is no API key of the id {key_id}")
-        living = (api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
-        await connection.execute(update(api_keys).where(*living).values(revoked_at=int(auth.now())))
+        if found.revoked_at is None:
+            living = (api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
+            await step.connection.execute(update(api_keys).where(*living).values(revoked_at=step.now))
+            await step.record("revoke", "api_key", key_id, found.name)
 
-    return await auth.write(work)
+    return await change(auth, actor, work)
 
 
 def _write_scopes(scopes: Iterable[tuple[str, str]]) -> str:

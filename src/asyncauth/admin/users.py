@@ -1,36 +1,128 @@
-"""Users."""
+"""Users: reading them, and making new ones. What changes and ends them: `user_changes.py`."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import func, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from asyncauth.admin.names import find_user_id, get_role_id, validate
+from asyncauth.admin.change import Actor, Change, change, local_now
+from asyncauth.admin.held import check_roles
+from asyncauth.admin.names import find_user_id, get_role_ids, get_user_id, validate
+from asyncauth.admin.paging import Page, make_etag, paged
+from asyncauth.db.find import is_storable_name
 from asyncauth.db.ids import insert_row
-from asyncauth.db.tables import user_roles, users
-from asyncauth.errors import InvalidValueError, TakenError
+from asyncauth.db.tables import group_users, groups, roles, user_roles, users
+from asyncauth.errors import InvalidValueError, NotFoundError, TakenError
 from asyncauth.manager import AuthManager
 from asyncauth.model import User, Written
 from asyncauth.passwords import MAX_PASSWORD_BYTES, is_usable
+
+_COLUMNS = tuple(
+    column for column in users.columns if column not in {users.c.password, users.c.created_by_fk, users.c.changed_by_fk}
+)
+_ORDERS = {
+    **{name: users.c[name] for name in ("id", "first_name", "last_name", "username", "email", "active")},
+    "user_id": users.c.id,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class UserInfo:
+    """What may be told about a user. Times as FAB writes them: without a zone."""
+
+    id: int
+    username: str
+    email: str = field(repr=False)
+    first_name: str = field(repr=False)
+    last_name: str = field(repr=False)
+    active: bool | None
+    last_login: datetime | None
+    login_count: int | None
+    fail_login_count: int | None
+    created_on: datetime | None
+    changed_on: datetime | None
+    roles: tuple[str, ...]
+    """Those granted to the user."""
+    groups: tuple[str, ...]
+
+    @property
+    def etag(self) -> str:
+        """Differs when what `update_user` can change differs, the password apart."""
+        names = (self.username, self.email, self.first_name, self.last_name)
+        return make_etag(self.id, *names, self.active, sorted(self.roles))
+
+
+async def get_user(auth: AuthManager, username: str) -> UserInfo:
+    """One user, by name in any case.
+
+    Raises:
+        NotFoundError, UnavailableError.
+    """
+
+    async def work(session: AsyncSession) -> UserInfo:
+        connection = await session.connection()
+        return await read_user(connection, await get_user_id(connection, username))
+
+    return await auth.read(work)
+
+
+async def list_users(
+    auth: AuthManager, *, limit: int = 100, offset: int = 0, order_by: str = "id", email: str | None = None
+) -> Page[UserInfo]:
+    """Users in pages.
+
+    Args:
+        auth: the manager.
+        limit, offset: the page.
+        order_by: id (or user_id), first_name, last_name, username, email or active; `-` in front turns it round.
+        email: only the user with this e-mail, to the letter.
+
+    Raises:
+        InvalidValueError: the page is none.
+        UnavailableError: the database did not answer.
+    """
+    if email is not None and not is_storable_name(email):
+        return Page((), 0)
+    where = () if email is None else (users.c.email == email,)
+    page = paged(
+        select(users.c.id, users.c.email).where(*where),
+        limit=limit,
+        offset=offset,
+        order_by=order_by,
+        columns=_ORDERS,
+        last=users.c.id,
+    )
+
+    async def work(session: AsyncSession) -> Page[UserInfo]:
+        total = await session.scalar(select(func.count()).select_from(users).where(*where))
+        rows = [row for row in await session.execute(page) if email in {None, row.email}]
+        found = await read_users(await session.connection(), [row.id for row in rows])
+        return Page(tuple(found), len(found) if email is not None else total or 0)
+
+    return await auth.read(work)
 
 
 async def create_user(
     auth: AuthManager,
     *,
     username: str,
-    password: str,
+    password: str | None,
     email: str,
     first_name: str = "",
     last_name: str = "",
     roles: Iterable[str] = (),
+    actor: Actor | None = None,
 ) -> Written[User]:
-    """Create an active user who can log in.
+    """Create an active user, who can log in unless `password` is None.
 
     Raises:
         InvalidValueError: a name or the password cannot be stored.
         TakenError: the user name (in any case) or the e-mail is in use.
-        NotFoundError: one of `roles` does not exist.
+        UnknownRoleError: one of `roles` does not exist.
+        EscalationError: the roles hold more than the actor.
         UnavailableError: the hasher is busy or the database did not answer.
     """
     values = {
@@ -39,37 +131,71 @@ async def create_user(
         "first_name": validate("the first name", first_name, 256) if first_name else "",
         "last_name": validate("the last name", last_name, 256) if last_name else "",
     }
-    if not is_usable(password):
-        raise InvalidValueError(f"the password is empty, not text, or longer than {MAX_PASSWORD_BYTES} bytes")
-    password_hash = await auth.hash_password(password)
-    role_names = sorted(set(roles))
+    password_hash = None if password is None else await make_hash(auth, password)
+    role_names = set(roles)
 
-    async def work(connection: AsyncConnection) -> int:
-        await _require_free(connection, username, email)
-        now = datetime.now()  # noqa: DTZ005 local time without a zone, as FAB writes it
-        user_id = await insert_row(
-            connection,
-            users,
-            **values,
-            password=password_hash,
-            active=True,
-            login_count=0,
-            fail_login_count=0,
-            created_on=now,
-            changed_on=now,
-        )
-        for name in role_names:
-            role_id = await get_role_id(connection, name)
-            await insert_row(connection, user_roles, user_id=user_id, role_id=role_id)
+    async def work(step: Change) -> int:
+        await require_free(step.connection, username=username, email=email)
+        role_ids = await get_role_ids(step.connection, role_names)
+        await check_roles(step, role_ids.values())
+        now, by = local_now(), step.actor_id
+        stamps = {"created_on": now, "changed_on": now, "created_by_fk": by, "changed_by_fk": by}
+        user_id = await insert_row(step.connection, users, **values, password=password_hash, active=True, **stamps)
+        for role_id in role_ids.values():
+            await insert_row(step.connection, user_roles, user_id=user_id, role_id=role_id)
+        await step.record("create", "user", user_id, username, after={**values, "roles": list(role_ids)})
         return user_id
 
-    written = await auth.write(work)
+    written = await change(auth, actor, work)
     return Written(await auth.get_user(written.value), written.token)
 
 
-async def _require_free(connection: AsyncConnection, username: str, email: str) -> None:
-    if await find_user_id(connection, username) is not None:
+async def make_hash(auth: AuthManager, password: str) -> str:
+    """A hash to store. Raises InvalidValueError, BusyError."""
+    if not is_usable(password):
+        raise InvalidValueError(f"the password is empty, not text, or longer than {MAX_PASSWORD_BYTES} bytes")
+    return await auth.hash_password(password)
+
+
+async def require_free(
+    connection: AsyncConnection, *, username: str | None = None, email: str | None = None, but: int | None = None
+) -> None:
+    """Raises TakenError if somebody has that name, in any case, or that e-mail. `but`: who may."""
+    if username is not None and await find_user_id(connection, username) not in {None, but}:
         raise TakenError(f"the user name `{username}` is taken")
-    # By the database's own idea of equal, which the unique constraint has.
-    if (await connection.execute(select(users.c.id).where(users.c.email == email))).first() is not None:
-        raise TakenError(f"the e-mail `{email}` is taken")
+    if email is not None:
+        # By the database's own idea of equal, which the unique constraint has.
+        holders = await connection.execute(select(users.c.id).where(users.c.email == email))
+        if set(holders.scalars()) - {but}:
+            raise TakenError(f"the e-mail `{email}` is taken")
+
+
+async def read_user(connection: AsyncConnection, user_id: int) -> UserInfo:
+    """One user. Raises NotFoundError."""
+    for found in await read_users(connection, [user_id]):
+        return found
+    raise NotFoundError(f"no user has the id {user_id}")
+
+
+async def read_users(connection: AsyncConnection, user_ids: Collection[int]) -> list[UserInfo]:
+    """Users in the order of their ids here; three statements, however many there are."""
+    if not user_ids:
+        return []
+    rows = {row.id: row for row in await connection.execute(select(*_COLUMNS).where(users.c.id.in_(user_ids)))}
+    same_role, same_group = user_roles.c.role_id == roles.c.id, group_users.c.group_id == groups.c.id
+    by_role = select(user_roles.c.user_id, roles.c.name).join_from(user_roles, roles, same_role)
+    by_group = select(group_users.c.user_id, groups.c.name).join_from(group_users, groups, same_group)
+    held = await _names(connection, by_role.where(user_roles.c.user_id.in_(user_ids)).order_by(roles.c.id))
+    joined = await _names(connection, by_group.where(group_users.c.user_id.in_(user_ids)).order_by(groups.c.id))
+    return [
+        UserInfo(**rows[user_id]._mapping, roles=tuple(held.get(user_id, ())), groups=tuple(joined.get(user_id, ())))
+        for user_id in user_ids
+        if user_id in rows
+    ]
+
+
+async def _names(connection: AsyncConnection, statement: Any) -> dict[int, list[str]]:
+    found: dict[int, list[str]] = {}
+    for user_id, name in await connection.execute(statement):
+        found.setdefault(user_id, []).append(name)
+    return found

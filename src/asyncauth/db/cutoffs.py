@@ -11,6 +11,8 @@ from asyncauth.errors import NotFoundError
 
 LOGOUT = "logout"
 """The reason of a cut-off that somebody asked for."""
+PASSWORD, INACTIVE = "password", "inactive"
+"""Those that triggers write, beside the one of a deleted user."""
 _LAST_ID = 2**31 - 1
 
 
@@ -36,6 +38,12 @@ async def insert_cutoff(connection: AsyncConnection, user_id: int, now: int, rea
         values["id"] = text(f"NEXTVAL({cutoffs.name}_id_seq)")
     await connection.execute(insert(cutoffs).values(values))
     return at
+
+
+async def count_cutoffs(connection: AsyncConnection, user_id: int, reason: str) -> int:
+    """How many of them a user has: one more after a change, if the trigger that sets them stands."""
+    mine = cutoffs.c.user_id == user_id, cutoffs.c.reason == reason
+    return await connection.scalar(select(func.count()).select_from(cutoffs).where(*mine)) or 0
 
 
 async def require_user(connection: AsyncConnection, user_id: int) -> None:

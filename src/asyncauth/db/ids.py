@@ -8,6 +8,7 @@
 | SQLite | rowid | rowid |
 """
 
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from sqlalchemy import Boolean, Connection, Integer, Table, column, func, insert, inspect, select, table, text
@@ -29,6 +30,20 @@ async def insert_row(connection: AsyncConnection, into: Table, **values: Any) ->
         values["id"] = text("DEFAULT")
     result = await connection.execute(insert(into).values(values))
     return cast("tuple[int]", result.inserted_primary_key)[0]
+
+
+async def insert_rows(connection: AsyncConnection, into: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The same for many rows with the same columns, whose ids nobody asks for.
+
+    Raises:
+        sqlalchemy.exc.IntegrityError: a row contradicts a constraint.
+    """
+    if not rows:
+        return
+    statement = insert(into)
+    if into.name in await connection.run_sync(find_numbered):
+        statement = statement.values(id=text("DEFAULT"))
+    await connection.execute(statement, [dict(row) for row in rows])
 
 
 def find_numbered(connection: Connection) -> frozenset[str]:

@@ -5,7 +5,7 @@ from functools import cache
 from typing import Any, cast
 
 from sqlalchemy import ColumnElement, Integer, Select, String, bindparam, func, literal_column, null, select
-from sqlalchemy.ext.asyncio import AsyncSession
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from asyncauth.db.pieces import Breather, pieces
 from asyncauth.db.tables import actions, permissions, resources, role_permissions
@@ -27,7 +27,9 @@ class PermissionReader:
         self._texts = _texts(dialect)
         self._shared_keys: dict[PermissionKey, PermissionKey] = {}
 
-    async def read(self, session: AsyncSession, role_ids: Collection[int]) -> dict[int, frozenset[PermissionKey]]:
+    async def read(
+        self, session: AsyncSession | AsyncConnection, role_ids: Collection[int]
+    ) -> dict[int, frozenset[PermissionKey]]:
         """The permissions of each role. One statement more for each role whose text cannot be used."""
         found: dict[int, frozenset[PermissionKey]] = dict.fromkeys(role_ids, frozenset())
         breather = Breather()
@@ -60,7 +62,7 @@ _LONGEST_CHARACTER = 4
 """Bytes. A text that has been cut off can be shorter than allowed by almost as much."""
 
 
-async def _read_rows(session: AsyncSession, role_id: int) -> frozenset[PermissionKey]:
+async def _read_rows(session: AsyncSession | AsyncConnection, role_id: int) -> frozenset[PermissionKey]:
     rows = await session.execute(_PAIRS, {"role_ids": [role_id]})
     return frozenset(permission_key(*names) for names in rows if all(map(is_storable, names)))
 

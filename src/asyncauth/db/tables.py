@@ -25,6 +25,7 @@ from sqlalchemy import (
     func,
     select,
 )
+from sqlalchemy.dialects.mysql import MEDIUMTEXT
 from sqlalchemy.orm import DeclarativeBase, Mapped, foreign, relationship
 from sqlalchemy.types import TypeDecorator, TypeEngine
 
@@ -248,6 +249,25 @@ api_keys = Table(
 )
 """Keys of machines: `hash` is an HMAC of the secret in hexadecimal digits, `scopes` a JSON array of [action, resource]
 pairs, NULL for all that the owner may. Times in seconds since the epoch."""
+_json = Text().with_variant(MEDIUMTEXT, "mysql", "mariadb")
+audit = Table(
+    "asyncauth_audit",
+    own,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("at", BigInteger, nullable=False, index=True),
+    Column("actor_id", BigInteger, index=True),
+    Column("actor", String(512)),
+    Column("address", String(64)),
+    Column("what", String(32), nullable=False),
+    Column("subject_kind", String(16), nullable=False),
+    Column("subject_id", BigInteger),
+    Column("subject", String(512), nullable=False),
+    Column("before", _json),
+    Column("after", _json),
+    Index("ix_asyncauth_audit_subject", "subject_kind", "subject_id"),
+)
+"""Who changed what, written in the transaction of the change. `at` in seconds since the epoch; `before` and `after` are
+JSON objects of what changed. Names are those of that moment: the rows outlive whom they name."""
 
 
 class Base(DeclarativeBase):

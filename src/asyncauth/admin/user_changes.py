@@ -1,0 +1,256 @@
+"""Changing users, ending them, and who holds which role."""
+
+from collections.abc import AsyncIterator, Collection, Iterable
+from contextlib import asynccontextmanager, nullcontext
+from typing import Any
+
+from sqlalchemy import delete, update
+
+from asyncauth.admin.administrators import keep_administrator
+from asyncauth.admin.change import Actor, Change, change, local_now
+from asyncauth.admin.held import check_roles, check_user
+from asyncauth.admin.names import get_role_id, get_role_ids, get_user_id, validate
+from asyncauth.admin.paging import require_match
+from asyncauth.admin.users import UserInfo, make_hash, read_user, require_free
+from asyncauth.db.cutoffs import INACTIVE, LOGOUT, PASSWORD, count_cutoffs, insert_cutoff
+from asyncauth.db.ids import insert_row
+from asyncauth.db.tables import group_users, user_roles, users
+from asyncauth.manager import AuthManager
+from asyncauth.model import Written
+from asyncauth.tokens.cutoffs import DELETED
+
+_TEXTS = {
+    "username": ("the user name", 512),
+    "email": ("the e-mail", 512),
+    "first_name": ("the first name", 256),
+    "last_name": ("the last name", 256),
+}
+
+
+async def update_user(
+    auth: AuthManager,
+    username: str,
+    *,
+    new_username: str | None = None,
+    email: str | None = None,
+    first_name: str | None = None,
+    last_name: str | None = None,
+    password: str | None = None,
+    roles: Iterable[str] | None = None,
+    active: bool | None = None,
+    if_match: str | None = None,
+    actor: Actor | None = None,
+) -> Written[UserInfo]:
+    """Change what is given of a user; None leaves as it is. `roles` are those that the user holds afterwards.
+
+    A new password or `active=False` ends the user's tokens.
+
+    Args:
+        auth: the manager.
+        username: whose, in any case.
+        new_username, email, first_name, last_name, password, roles, active: what is to be changed.
+        if_match: the ETag of what the caller has read; None: change it whatever it is now.
+        actor: who asks; None: the system.
+
+    Raises:
+        InvalidValueError: a name or the password cannot be stored.
+        NotFoundError: the user does not exist.
+        UnknownRoleError: one of `roles` does not exist.
+        TakenError: the user name (in any case) or the e-mail is in use.
+        ChangedMeanwhileError: the user is not what `if_match` says.
+        LastAdministratorError: nobody would be left who can manage the others.
+        EscalationError: the user, or a role that is given or taken, holds more than the actor.
+        UnavailableError: the hasher is busy or the database did not answer.
+    """
+    given = {"username": new_username, "email": email, "first_name": first_name, "last_name": last_name}
+    texts = {
+        name: validate(_TEXTS[name][0], value, _TEXTS[name][1]) if value or name in {"username", "email"} else ""
+        for name, value in given.items()
+        if value is not None
+    }
+    password_hash = None if password is None else await make_hash(auth, password)
+    role_names = None if roles is None else set(roles)
+
+    async def work(step: Change) -> UserInfo:
+        user_id = await get_user_id(step.connection, username, lock=True)
+        before = await read_user(step.connection, user_id)
+        require_match(before.etag, if_match)
+        values: dict[str, Any] = {name: value for name, value in texts.items() if value != getattr(before, name)}
+        if active is not None and active != before.active:
+            values["active"] = active
+        if password_hash is not None:
+            values["password"] = password_hash
+        if values.keys() & {"username", "email", "password", "active"}:
+            await check_user(step, user_id, before.username)
+        await require_free(step.connection, username=values.get("username"), email=values.get("email"), but=user_id)
+        risky = active is False or role_names is not None
+        async with keep_administrator(step) if risky else nullcontext():
+            roles_changed = role_names is not None and await _set_roles(step, user_id, before, role_names)
+            if values or roles_changed:
+                async with _ending_tokens(step, user_id, _reason(before, values)):
+                    await _write(step, user_id, values)
+        after = await read_user(step.connection, user_id)
+        await _record_update(step, before, after, password="password" in values)
+        return after
+
+    return await change(auth, actor, work)
+
+
+async def activate_user(
+    auth: AuthManager, username: str, *, if_match: str | None = None, actor: Actor | None = None
+) -> Written[UserInfo]:
+    """Let a user log in again. Raises as `update_user`."""
+    return await update_user(auth, username, active=True, if_match=if_match, actor=actor)
+
+
+async def deactivate_user(
+    auth: AuthManager, username: str, *, if_match: str | None = None, actor: Actor | None = None
+) -> Written[UserInfo]:
+    """Switch a user off, whose tokens end. Raises as `update_user`."""
+    return await update_user(auth, username, active=False, if_match=if_match, actor=actor)
+
+
+async def set_password(
+    auth: AuthManager, username: str, password: str, *, if_match: str | None = None, actor: Actor | None = None
+) -> Written[UserInfo]:
+    """Give a user another password; the user's tokens end. Raises as `update_user`."""
+    return await update_user(auth, username, password=password, if_match=if_match, actor=actor)
+
+
+async def end_tokens(auth: AuthManager, username: str, *, actor: Actor | None = None) -> Written[None]:
+    """Log a user out everywhere: tokens issued until now are refused. API keys stay.
+
+    Raises:
+        NotFoundError, UnavailableError.
+    """
+
+    async def work(step: Change) -> None:
+        user_id = await get_user_id(step.connection, username)
+        await insert_cutoff(step.connection, user_id, step.now, LOGOUT)
+        await step.record("end_tokens", "user", user_id, username)
+
+    return await change(auth, actor, work)
+
+
+async def delete_user(
+    auth: AuthManager, username: str, *, if_match: str | None = None, actor: Actor | None = None
+) -> Written[None]:
+    """Delete a user, whose tokens and API keys end.
+
+    Raises:
+        NotFoundError, ChangedMeanwhileError, LastAdministratorError, EscalationError, UnavailableError: see
+            `update_user`.
+    """
+
+    async def work(step: Change) -> None:
+        user_id = await get_user_id(step.connection, username, lock=True)
+        before = await read_user(step.connection, user_id)
+        require_match(before.etag, if_match)
+        await check_user(step, user_id, before.username)
+        run = step.connection.execute
+        async with keep_administrator(step), _ending_tokens(step, user_id, DELETED):
+            # As FAB does; databases of older releases have no cascades.
+            await run(delete(user_roles).where(user_roles.c.user_id == user_id))
+            await run(delete(group_users).where(group_users.c.user_id == user_id))
+            for column in (users.c.created_by_fk, users.c.changed_by_fk):
+                await run(update(users).where(column == user_id).values({column: None}))
+            await run(delete(users).where(users.c.id == user_id))
+        await step.record("delete", "user", user_id, before.username, before=_content(before))
+
+    return await change(auth, actor, work)
+
+
+async def grant_role(auth: AuthManager, *, username: str, role: str, actor: Actor | None = None) -> Written[None]:
+    """Give a user a role; no error if the user holds it.
+
+    Raises:
+        NotFoundError: the user or the role does not exist.
+        EscalationError: the role holds more than the actor.
+        UnavailableError: the database did not answer.
+    """
+    return await _grant_or_take(auth, username, role, actor, grant=True)
+
+
+async def take_role(auth: AuthManager, *, username: str, role: str, actor: Actor | None = None) -> Written[None]:
+    """Take a role from a user; no error if the user does not hold it.
+
+    Raises:
+        NotFoundError: the user or the role does not exist.
+        LastAdministratorError: nobody would be left who can manage the others.
+        EscalationError: the role holds more than the actor.
+        UnavailableError: the database did not answer.
+    """
+    return await _grant_or_take(auth, username, role, actor, grant=False)
+
+
+async def _grant_or_take(
+    auth: AuthManager, username: str, role: str, actor: Actor | None, *, grant: bool
+) -> Written[None]:
+    async def work(step: Change) -> None:
+        user_id = await get_user_id(step.connection, username, lock=True)
+        await get_role_id(step.connection, role)
+        before = await read_user(step.connection, user_id)
+        if grant is (role in before.roles):
+            return
+        names = {*before.roles, role} if grant else {*before.roles} - {role}
+        async with keep_administrator(step) if not grant else nullcontext():
+            await _set_roles(step, user_id, before, names)
+            await _write(step, user_id, {})
+        what = "grant_role" if grant else "take_role"
+        held = {"roles": sorted(before.roles)}, {"roles": sorted(names)}
+        await step.record(what, "user", user_id, before.username, *held)
+
+    return await change(auth, actor, work)
+
+
+async def _set_roles(step: Change, user_id: int, before: UserInfo, names: Collection[str]) -> bool:
+    """Make these the user's roles; whether that changed anything."""
+    granted = await get_role_ids(step.connection, set(names) - set(before.roles))
+    taken = await get_role_ids(step.connection, set(before.roles) - set(names))
+    await check_roles(step, {*granted.values(), *taken.values()})
+    if taken:
+        held = user_roles.c.user_id == user_id, user_roles.c.role_id.in_(taken.values())
+        await step.connection.execute(delete(user_roles).where(*held))
+    for role_id in granted.values():
+        await insert_row(step.connection, user_roles, user_id=user_id, role_id=role_id)
+    return bool(granted or taken)
+
+
+async def _write(step: Change, user_id: int, values: dict[str, Any]) -> None:
+    stamps: dict[str, Any] = {"changed_on": local_now()}
+    if step.actor_id is not None:
+        stamps["changed_by_fk"] = step.actor_id
+    await step.connection.execute(update(users).where(users.c.id == user_id).values(**values, **stamps))
+
+
+def _reason(before: UserInfo, values: dict[str, Any]) -> str | None:
+    """Why the user's tokens end: what the trigger would say."""
+    if before.active and values.get("active") is False:
+        return INACTIVE
+    return PASSWORD if "password" in values else None
+
+
+@asynccontextmanager
+async def _ending_tokens(step: Change, user_id: int, reason: str | None) -> AsyncIterator[None]:
+    """Set a cut-off if the trigger that should have done so is missing."""
+    if reason is None:
+        yield
+        return
+    before = await count_cutoffs(step.connection, user_id, reason)
+    yield
+    if await count_cutoffs(step.connection, user_id, reason) == before:
+        await insert_cutoff(step.connection, user_id, step.now, reason)
+
+
+def _content(user: UserInfo) -> dict[str, Any]:
+    names = ("username", "email", "first_name", "last_name", "active")
+    return {**{name: getattr(user, name) for name in names}, "roles": sorted(user.roles)}
+
+
+async def _record_update(step: Change, before: UserInfo, after: UserInfo, *, password: bool) -> None:
+    old, new = _content(before), _content(after)
+    changed = [name for name in old if old[name] != new[name]]
+    secret = {"password": "changed"} if password else {}
+    if changed or password:
+        was, became = ({name: content[name] for name in changed} for content in (old, new))
+        await step.record("update", "user", after.id, after.username, was, {**became, **secret})
