@@ -26,13 +26,12 @@ AuthError
 │   ├── UserNotFoundError
 │   └── UserInactiveError
 ├── ForbiddenError                403  you may not
-<<<<<<< HEAD
-│   └── CrossOriginError               a cookie sent from another site
-├── TooManyAttemptsError          429  too many failed logins; carries retry_after_seconds
-=======
 │   ├── CrossOriginError               a cookie sent from another site
 │   └── EscalationError                somebody gave, or acted on, more than they hold
->>>>>>> w-e
+
+
+│   └── CrossOriginError               a cookie sent from another site
+├── TooManyAttemptsError          429  too many failed logins; carries retry_after_seconds
 ├── UnavailableError              503  cannot know just now; carries retry_after_seconds
 │   ├── DatabaseUnavailableError
 │   ├── KeysUnavailableError

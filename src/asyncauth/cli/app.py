@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from asyncauth.cli import db, doctor, keys, serve, token
+from asyncauth.cli import audit, db, doctor, explain, groups, keys, permissions, roles, serve, token, users
 from asyncauth.errors import AuthError
 
 app = typer.Typer(
@@ -17,6 +17,12 @@ app = typer.Typer(
 app.add_typer(db.app, name="db")
 app.add_typer(keys.app, name="keys")
 app.add_typer(token.app, name="token")
+app.add_typer(users.app, name="users")
+app.add_typer(roles.app, name="roles")
+app.add_typer(groups.app, name="groups")
+app.add_typer(permissions.app, name="permissions")
+app.command()(audit.audit)
+app.command()(explain.explain)
 app.command()(doctor.doctor)
 app.command()(serve.serve)
 

@@ -1,19 +1,25 @@
 """What all commands share: the manager they work with, secrets from where nobody sees them, and two forms of output."""
 
+import getpass
 import json
 import sys
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
+from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import anyio
 import typer
+from pydantic import TypeAdapter, ValidationError
 from rich.box import SIMPLE
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
+from asyncauth.admin.change import Actor
+from asyncauth.admin.paging import Page
 from asyncauth.errors import InvalidValueError
 from asyncauth.manager import AuthManager
 from asyncauth.settings import Settings
@@ -58,6 +64,55 @@ def read_secret(what: str, *, confirm: bool = False) -> str:
     if not secret:
         raise InvalidValueError(f"no {what.lower()}: type it when asked, or pass it as the first line of the input")
     return secret
+
+
+def operator() -> Actor:
+    """Who is at the command line, for the audit table: the operating system's user, who may do everything."""
+    try:
+        return Actor(None, f"cli:{getpass.getuser()}")
+    except (KeyError, OSError):  # a container without a user of that number
+        return Actor(None, "cli")
+
+
+async def every(page: Callable[[int], Awaitable[Page[T]]]) -> AsyncIterator[T]:
+    """All items of a list that comes in pages; `page` is asked for the one at an offset."""
+    offset = 0
+    while True:
+        found = await page(offset)
+        for item in found.items:
+            yield item
+        offset += len(found.items)
+        if not found.items or offset >= found.total:
+            return
+
+
+def tracked(items: Sequence[T], what: str) -> Iterable[T]:
+    """The items, with a bar on the terminal that shows how many are done."""
+    return track(items, what, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+
+
+def read_json(path: Path, form: TypeAdapter[T]) -> T:
+    """What stands in a file of JSON.
+
+    Raises:
+        InvalidValueError: it cannot be read, is not JSON, or of another form; says where.
+    """
+    try:
+        return form.validate_json(path.read_bytes())
+    except OSError as error:
+        raise InvalidValueError(f"{path} cannot be read: {error.strerror}") from None
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in problem["loc"])
+        raise InvalidValueError(f"{path} is not of the form that is expected: {place}: {problem['msg']}") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file. Raises InvalidValueError."""
+    try:
+        path.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InvalidValueError(f"{path} cannot be written: {error.strerror}") from None
 
 
 def show(rows: Iterable[Mapping[str, Any]], columns: Sequence[str], form: Form) -> None:
