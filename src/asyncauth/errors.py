@@ -232,7 +232,6 @@ class CrossOriginError(ForbiddenError):
     public_message = "a cookie is accepted from this server's own pages only"
 
 
-<<<<<<< HEAD
 class TooManyAttemptsError(AuthError):
     """Too many logins have failed: for this user, from this address, or in all (RFC 6585 section 4). Whether this one
     would have succeeded is not said. To be tried again after `retry_after_seconds`."""
@@ -244,13 +243,13 @@ class TooManyAttemptsError(AuthError):
     def __init__(self, detail: str = "", *, retry_after_seconds: int = 1) -> None:
         super().__init__(detail)
         self.retry_after_seconds = retry_after_seconds
-=======
+
+
 class EscalationError(ForbiddenError):
     """The change would give somebody more than its author holds, or is about a user who holds more than they do."""
 
     code = "escalation"
     public_message = "you may not give, or act on, more than you hold"
->>>>>>> w-e
 
 
 class UnavailableError(AuthError):
