@@ -28,9 +28,6 @@ AuthError
 ├── ForbiddenError                403  you may not
 │   ├── CrossOriginError               a cookie sent from another site
 │   └── EscalationError                somebody gave, or acted on, more than they hold
-
-
-│   └── CrossOriginError               a cookie sent from another site
 ├── TooManyAttemptsError          429  too many failed logins; carries retry_after_seconds
 ├── UnavailableError              503  cannot know just now; carries retry_after_seconds
 │   ├── DatabaseUnavailableError
