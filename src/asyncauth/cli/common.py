@@ -133,6 +133,11 @@ def say(sentence: str, form: Form, **values: Any) -> None:
     typer.echo(json.dumps(values, default=str, ensure_ascii=False) if form is Form.json else sentence)
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 role`, `2 roles`."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return ""

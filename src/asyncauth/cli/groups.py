@@ -33,11 +33,11 @@ def list_(output: Output = Form.table) -> None:
 def members(group: Group, output: Output = Form.table) -> None:
     """List the members of a group."""
 
-    async def work(auth: AuthManager) -> list[Any]:
-        return [user async for user in every(lambda offset: admin.list_members(auth, group, limit=1000, offset=offset))]
+    async def work(auth: AuthManager) -> list[str]:
+        pages = every(lambda offset: admin.list_members(auth, group, limit=1000, offset=offset))
+        return [username async for username in pages]
 
-    columns = ("username", "email", "active")
-    show(({name: getattr(user, name) for name in columns} for user in run(work)), columns, output)
+    show(({"username": username} for username in run(work)), ("username",), output)
 
 
 @app.command()

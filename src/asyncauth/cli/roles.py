@@ -10,7 +10,7 @@ import typer
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from asyncauth import admin
-from asyncauth.cli.common import Form, Output, every, operator, read_json, run, say, show, tracked, write_text
+from asyncauth.cli.common import Form, Output, counted, every, operator, read_json, run, say, show, tracked, write_text
 from asyncauth.db.default_roles import DEFAULT_ROLES
 from asyncauth.manager import AuthManager
 from asyncauth.model import Permission
@@ -54,7 +54,7 @@ def create(role: Names, output: Output = Form.table) -> None:
             await admin.create_role(auth, name, actor=operator())
 
     run(work)
-    say(f"{len(role)} roles created", output, created=role)
+    say(f"{counted(len(role), 'role')} created", output, created=role)
 
 
 @app.command()
@@ -69,7 +69,7 @@ def delete(role: Names, output: Output = Form.table) -> None:
             await admin.delete_role(auth, name, actor=operator())
 
     run(work)
-    say(f"{len(role)} roles deleted", output, deleted=role)
+    say(f"{counted(len(role), 'role')} deleted", output, deleted=role)
 
 
 @app.command("add-perms")
@@ -90,7 +90,12 @@ def add_perms(
             await admin.grant_permissions(auth, role=name, permissions=pairs, new_names=new_names, actor=operator())
 
     run(work)
-    say(f"{len(role)} roles may do {len(pairs)} things", output, roles=role, permissions=pairs)
+    say(
+        f"{counted(len(pairs), 'permission')} granted to {counted(len(role), 'role')}",
+        output,
+        roles=role,
+        permissions=pairs,
+    )
 
 
 @app.command("del-perms")
@@ -114,7 +119,7 @@ def del_perms(
         return count
 
     count = run(work)
-    say(f"{count} permissions taken", output, roles=role, taken=count)
+    say(f"{counted(count, 'permission')} taken", output, roles=role, taken=count)
 
 
 # ── files ──
@@ -146,7 +151,7 @@ def export(
         for resource, actions in (_by_resource(role.permissions) or {"": []}).items()
     ]
     write_text(file, json.dumps(rows, indent=4 if pretty else None))
-    typer.echo(f"{len(roles)} roles exported to {file}")
+    typer.echo(f"{counted(len(roles), 'role')} exported to {file}")
 
 
 @app.command("import")
@@ -176,7 +181,7 @@ def import_(
         return made
 
     made = run(work)
-    say(f"{len(made)} roles created, {len(wanted) - len(made)} were there", output, created=made)
+    say(f"{counted(len(made), 'role')} created, {len(wanted) - len(made)} there already", output, created=made)
 
 
 def _by_resource(pairs: tuple[Permission, ...]) -> dict[str, list[str]]:
