@@ -13,6 +13,7 @@ from asyncauth import admin
 from asyncauth.cli.common import (
     Form,
     Output,
+    counted,
     every,
     operator,
     read_json,
@@ -175,7 +176,7 @@ def export(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
         for user in run(work)
     ]
     write_text(file, json.dumps(users, sort_keys=True, indent=4))
-    typer.echo(f"{len(users)} users exported to {file}")
+    typer.echo(f"{counted(len(users), 'user')} exported to {file}")
 
 
 @app.command("import")
@@ -198,7 +199,7 @@ def import_(file: Annotated[Path, typer.Argument(metavar="FILE")], output: Outpu
         return done
 
     done = run(work)
-    sentence = f"{len(done['created'])} users created, {len(done['updated'])} updated"
+    sentence = f"{counted(len(done['created']), 'user')} created, {len(done['updated'])} updated"
     say(sentence, output, **done)
 
 
