@@ -5,6 +5,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict
 
 import anyio
 import pytest
@@ -14,7 +15,7 @@ from asyncauth import AuthManager, Settings
 from asyncauth.custom_roles import read_custom_roles
 from asyncauth.db.default_roles import DEFAULT_ROLES, HOMEPAGE, OF_VIEWS, Pair
 from asyncauth.db.seed import Seeded, seed
-from asyncauth.db.tables import actions, permissions, resources, role_permissions, roles
+from asyncauth.db.tables import actions, audit, permissions, resources, role_permissions, roles
 from asyncauth.errors import ConfigurationError
 from tests.databases import Database
 from tests.rows import add_permission, add_role, through
@@ -69,6 +70,9 @@ def test_an_empty_database_gets_all_and_once(database: Database) -> None:
     assert anyio.run(seed, database.url) == EVERYTHING
     assert read(database) == {**DEFAULT_ROLES, "Admin": ADMIN}
     assert anyio.run(seed, database.sync_url) == Seeded()
+    with connected(database) as connection:
+        written = connection.execute(select(audit.c.what, audit.c.actor, audit.c.after)).all()
+    assert [(row.what, row.actor, json.loads(row.after)) for row in written] == [("seed", None, asdict(EVERYTHING))]
 
 
 def test_without_tables_it_says_so(empty_database: Database) -> None:

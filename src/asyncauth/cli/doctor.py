@@ -11,6 +11,7 @@ import typer
 from asyncauth.cli.common import Form, Output, show
 from asyncauth.cli.db import Url, get_url
 from asyncauth.db.connect import with_connection
+from asyncauth.db.default_roles import ADMIN
 from asyncauth.db.findings import Finding
 from asyncauth.db.migrate import check
 from asyncauth.db.wellbeing import examine
@@ -55,7 +56,8 @@ async def _examine(database_url: str | None) -> list[Finding]:
     if not all(finding.ok for finding in tables):
         return findings
     groups = settings.group_roles if settings is not None else None
-    findings += await with_connection(url, lambda connection: examine(connection, groups), create=False)
+    administrators = settings.admin_role if settings is not None else ADMIN
+    findings += await with_connection(url, lambda connection: examine(connection, groups, administrators), create=False)
     if settings is not None and all(finding.ok for finding in findings):
         findings.append(await _start(settings.model_copy(update={"database_url": url, "seed_at_start": False})))
     return findings

@@ -1,10 +1,12 @@
 """Making FAB's default roles and those of the settings, once, however many processes begin to at the same time."""
 
+import json
+import time
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, insert, not_, or_, select, text
+from sqlalchemy import Connection, Table, and_, insert, not_, or_, select, text, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -15,7 +17,7 @@ from asyncauth.db.explain import MISSING_TABLES
 from asyncauth.db.ids import find_numbered
 from asyncauth.db.lock import WAIT_SECONDS, upgrade_lock
 from asyncauth.db.state import look
-from asyncauth.db.tables import actions, permissions, resources, role_permissions, roles
+from asyncauth.db.tables import actions, audit, feed, permissions, resources, role_permissions, roles
 from asyncauth.errors import ConfigurationError
 
 _ATTEMPTS = 3
@@ -50,7 +52,8 @@ async def seed(target: str | AsyncEngine, custom_roles: CustomRoles | None = Non
     """
 
     def work(connection: Connection) -> Seeded:
-        if look(connection).missing:
+        state = look(connection)
+        if state.missing or state.own_missing:
             raise ConfigurationError(MISSING_TABLES)
         for attempt in range(1, _ATTEMPTS + 1):
             missing = _Seeding(connection, custom_roles or {}).count()
@@ -59,6 +62,7 @@ async def seed(target: str | AsyncEngine, custom_roles: CustomRoles | None = Non
                 return missing
             try:
                 with upgrade_lock(connection):
+                    _take_turn(connection)
                     return _Seeding(connection, custom_roles or {}).run()
             except IntegrityError:
                 if attempt == _ATTEMPTS:
@@ -66,6 +70,12 @@ async def seed(target: str | AsyncEngine, custom_roles: CustomRoles | None = Non
         raise AssertionError("unreachable")
 
     return await with_connection(target, work, create=False, patience_seconds=WAIT_SECONDS)
+
+
+def _take_turn(connection: Connection) -> None:
+    """Come after the use cases of administrators that are under way, as these do among each other."""
+    if connection.dialect.name != "sqlite":
+        connection.execute(update(feed).where(feed.c.id == 1).values(purged=feed.c.purged))
 
 
 class _Seeding:
@@ -87,8 +97,10 @@ class _Seeding:
         return Seeded(len(new_roles), len(new_pairs), grants)
 
     def run(self) -> Seeded:
-        """Make it."""
+        """Make it, and write that down."""
         done = self.count()
+        if not done:  # somebody else has made it meanwhile
+            return done
         self._insert(roles, ({"name": name} for name in self._wanted if name not in self._roles))
         self._roles = self._read_names(roles)
         new_pairs = sorted(self._pairs - self._ids.keys())
@@ -107,6 +119,11 @@ class _Seeding:
                 for name, pairs in self._grants(())
                 for pair in sorted(pairs - held.get(name, frozenset()))
             ),
+        )
+        self._connection.execute(
+            insert(audit).values(
+                at=int(time.time()), what="seed", subject_kind="role", subject="", after=json.dumps(asdict(done))
+            )
         )
         return done
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 
 from sqlalchemy import Connection, and_, exists, func, select, true
 
-from asyncauth.db.default_roles import ADMIN
 from asyncauth.db.findings import Finding
 from asyncauth.db.state import look
 from asyncauth.db.tables import group_roles, group_users, roles, user_roles, users
@@ -14,11 +13,11 @@ _TOLERANCE_SECONDS = 2.0
 _SHOWN = 20
 
 
-def examine(connection: Connection, group_roles_setting: bool | None) -> list[Finding]:
-    """Look at it. `group_roles_setting`: as in the settings."""
+def examine(connection: Connection, group_roles_setting: bool | None, admin_role: str) -> list[Finding]:
+    """Look at it. `group_roles_setting` and `admin_role`: as in the settings."""
     if look(connection).missing:
         return []
-    return [*_clock(connection), *_gains(connection, group_roles_setting), *_administrators(connection)]
+    return [*_clock(connection), *_gains(connection, group_roles_setting), *_administrators(connection, admin_role)]
 
 
 def _clock(connection: Connection) -> Iterator[Finding]:
@@ -67,14 +66,14 @@ def _gains(connection: Connection, setting: bool | None) -> Iterator[Finding]:
         yield Finding(ok=True, what=what, advice="look at each of them before you set ASYNCAUTH_GROUP_ROLES=true")
 
 
-def _administrators(connection: Connection) -> Iterator[Finding]:
+def _administrators(connection: Connection, admin_role: str) -> Iterator[Finding]:
     statement = (
         select(func.count())
         .select_from(users)
         .join(user_roles, user_roles.c.user_id == users.c.id)
         .join(roles, roles.c.id == user_roles.c.role_id)
-        .where(roles.c.name == ADMIN, users.c.active.is_(true()))
+        .where(roles.c.name == admin_role, users.c.active.is_(true()))
     )
     count = connection.execute(statement).scalar_one()
-    advice = "" if count else f"asyncauth db seed, then asyncauth users create NAME --role {ADMIN}"
-    yield Finding(ok=True, what=f"{count} active users hold the role {ADMIN} directly", advice=advice)
+    advice = "" if count else f"asyncauth db seed, then asyncauth users create NAME --role {admin_role}"
+    yield Finding(ok=True, what=f"{count} active users hold the role {admin_role} directly", advice=advice)
