@@ -319,8 +319,10 @@ class AuthManager:
 
     # ── tokens ──
 
-    async def login(self, username: str, password: str) -> str:
+    async def login(self, username: str, password: str, *, lifetime_seconds: int | None = None) -> str:
         """User name (in any case) or e-mail, and password → a signed token.
+
+        `lifetime_seconds`: of the token; None: `jwt_expiration_seconds`.
 
         Raises:
             LoginError: wrong, unknown or inactive: never said which (401).
@@ -331,7 +333,8 @@ class AuthManager:
         login = await running.tasks.run(
             authenticate(running.database, running.hasher, username, password, self._now), "asyncauth login"
         )
-        return running.issuer.issue(login.user_id, self._now(), issued_at=login.issued_at)
+        expires_at = None if lifetime_seconds is None else login.issued_at + lifetime_seconds
+        return running.issuer.issue(login.user_id, self._now(), issued_at=login.issued_at, expires_at=expires_at)
 
     def issue_token(self, user_id: int) -> str:
         """A signed token for a user whose identity somebody else has established."""
