@@ -101,8 +101,7 @@ async def story(client: httpx.AsyncClient) -> None:
     reason = "no role of `ada` has permission `can_read` on `DAG:billing` (looked at: `Viewer`)"
     show("and one that it does not", await client.get("/dags/billing", headers=ada), 403, reason)
 
-    billing = {"role": "Viewer", "action": "can_read", "resource": "DAG:billing"}
-    await admin.grant_permission(get_auth_manager(), **billing)
+    await admin.grant_permission(get_auth_manager(), role="Viewer", action="can_read", resource="DAG:billing")
     title = "her role is granted it, by the server's own manager: the same request at once"
     show(title, await client.get("/dags/billing", headers=ada), 200)
     await taken_elsewhere(client, ada)

@@ -45,6 +45,7 @@ async def list_audit(
     offset: int = 0,
     order_by: str = "-id",
     actor: str | None = None,
+    actor_id: int | None = None,
     what: str | None = None,
     subject_kind: str | None = None,
     subject_id: int | None = None,
@@ -57,23 +58,27 @@ async def list_audit(
     Args:
         auth: the manager.
         limit, offset, order_by: the page; `id` or `at`, with `-` in front from the last to the first.
-        actor, what, subject_kind, subject_id, subject: only those that are equal; names as the database compares them.
+        actor, actor_id, what, subject_kind, subject_id, subject: only those that are equal; names as the database
+            compares them. Ids, times and kinds with an id are indexed.
         since, until: only those made then or later, and before then: seconds since the epoch.
 
     Raises:
         InvalidValueError: the page is none.
         UnavailableError: the database did not answer.
     """
-    equal = {"actor": actor, "what": what, "subject_kind": subject_kind, "subject": subject, "subject_id": subject_id}
-    where = [audit.c[name] == value for name, value in equal.items() if value is not None]
+    names = {"actor": actor, "what": what, "subject_kind": subject_kind, "subject": subject}
+    ids = {"actor_id": actor_id, "subject_id": subject_id}
+    where = [audit.c[name] == value for name, value in (names | ids).items() if value is not None]
     if since is not None:
         where.append(audit.c.at >= max(-_LAST_ID, min(since, _LAST_ID)))
     if until is not None:
         where.append(audit.c.at < max(-_LAST_ID, min(until, _LAST_ID)))
     every = select(*audit.columns).where(*where)
     page = paged(every, limit=limit, offset=offset, order_by=order_by, columns=_ORDERS, last=audit.c.id)
-    is_storable = all(value.isprintable() for value in equal.values() if isinstance(value, str))
-    if not is_storable or not abs(subject_id or 0) <= _LAST_ID:  # drivers refuse these, each with an error of its own
+    # Drivers refuse these, each with an error of its own.
+    if not all(map(str.isprintable, filter(None, names.values()))) or any(
+        abs(one or 0) > _LAST_ID for one in ids.values()
+    ):
         return Page((), 0)
 
     async def work(session: AsyncSession) -> tuple["Sequence[Row[Any]]", int]:

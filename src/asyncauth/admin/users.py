@@ -109,14 +109,14 @@ async def create_user(
     auth: AuthManager,
     *,
     username: str,
-    password: str,
+    password: str | None,
     email: str,
     first_name: str = "",
     last_name: str = "",
     roles: Iterable[str] = (),
     actor: Actor | None = None,
 ) -> Written[User]:
-    """Create an active user who can log in.
+    """Create an active user, who can log in unless `password` is None.
 
     Raises:
         InvalidValueError: a name or the password cannot be stored.
@@ -131,7 +131,7 @@ async def create_user(
         "first_name": validate("the first name", first_name, 256) if first_name else "",
         "last_name": validate("the last name", last_name, 256) if last_name else "",
     }
-    password_hash = await make_hash(auth, password)
+    password_hash = None if password is None else await make_hash(auth, password)
     role_names = set(roles)
 
     async def work(step: Change) -> int:

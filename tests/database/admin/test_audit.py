@@ -38,10 +38,11 @@ async def test_filters_and_pages(auth: AuthManager, engine: AsyncEngine, people:
     assert await found() == ["ada", "ada", "three", "two", "one"]
     assert await found(actor="root", order_by="id") == ["one", "two", "three"]
     assert await found(what="grant_role", subject_kind="user", subject="ada", actor="operator") == ["ada"]
+    assert await found(actor_id=people.root.user_id) == ["three", "two", "one"]
     assert await found(subject_id=people.ada.user_id, subject_kind="user") == ["ada", "ada"]
     assert await found(limit=2, offset=2) == ["three", "two"]
     assert (await admin.list_audit(auth, limit=1, actor="root")).total == 3
-    for nothing in ({"actor": "a\0"}, {"subject": "\ud800"}, {"subject_id": 2**70}, {"subject_id": -(2**70)}):
+    for nothing in ({"actor": "a\0"}, {"subject": "\ud800"}, {"subject_id": 2**70}, {"actor_id": -(2**70)}):
         assert await found(**nothing) == []
     async with engine.begin() as connection:
         await connection.execute(update(audit).where(audit.c.subject == "one").values(at=100))

@@ -15,9 +15,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from asyncauth import AuthManager, admin
 from asyncauth.admin import administrators, change, user_changes
 from asyncauth.admin.change import Change
-from asyncauth.admin.users import UserInfo
+from asyncauth.admin.users import UserInfo, read_user
 from asyncauth.db.ids import insert_row
-from asyncauth.db.tables import role_permissions, roles, users
+from asyncauth.db.tables import role_permissions, roles, user_roles, users
 from asyncauth.errors import AuthError, ChangedMeanwhileError, LastAdministratorError, TakenError
 from tests.database.admin.conftest import READ, People
 from tests.rows import add_permission
@@ -150,10 +150,10 @@ async def test_two_editors_of_one_user(
     auth: AuthManager, other: AuthManager, people: People, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both have read the same; only one of them may write on it."""
-    meeting, read = Meeting(), user_changes.read_user
+    meeting = Meeting()
 
     async def and_meet(*arguments: Any) -> UserInfo:
-        found = await read(*arguments)
+        found = await read_user(*arguments)
         await meeting.wait()
         return found
 
@@ -185,6 +185,23 @@ async def test_another_program_grants_meanwhile(auth: AuthManager, engine: Async
     with pytest.raises(ChangedMeanwhileError):
         await edit
     assert len((await admin.get_role(auth, "Viewer")).permissions) == 2
+
+
+@SERVERS
+async def test_another_program_changes_the_user(auth: AuthManager, engine: AsyncEngine, people: People) -> None:
+    ada = await admin.get_user(auth, "ada")
+    role_id = (await admin.get_role(auth, "Clerk")).id
+    async with engine.connect() as connection:
+        await insert_row(connection, user_roles, user_id=ada.id, role_id=role_id)
+        edit = asyncio.create_task(
+            admin.update_user(auth, "ada", roles=[], if_match=ada.etag, actor=people.root),
+        )
+        done, _ = await asyncio.wait([edit], timeout=MEET_SECONDS)
+        assert not done
+        await connection.commit()
+    with pytest.raises(ChangedMeanwhileError):
+        await edit
+    assert (await admin.get_user(auth, "ada")).roles == ("Viewer", "Clerk")
 
 
 @pytest.mark.parametrize("kind", ["user", "role", "group", "permission"])

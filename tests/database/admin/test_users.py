@@ -63,6 +63,16 @@ async def test_what_is_refused_makes_nothing(auth: AuthManager, people: People) 
     assert (await admin.list_audit(auth)).total == 0
 
 
+async def test_without_a_password(auth: AuthManager, people: People) -> None:
+    """Somebody whom another way of login will know, or who gets one later."""
+    await admin.create_user(auth, username="eve", password=None, email="e@example.org", actor=people.root)
+    for password in ("", "None", "x"):
+        with pytest.raises(LoginError):
+            await auth.login("eve", password)
+    await admin.set_password(auth, "eve", "x")
+    assert await auth.login("eve", "x")
+
+
 async def test_a_list_in_pages(auth: AuthManager, people: People) -> None:
     page = await admin.list_users(auth, limit=2)
     assert ([user.username for user in page.items], page.total) == (["root", "ada"], 3)
@@ -128,7 +138,7 @@ async def test_an_update_touches_what_it_is_given(auth: AuthManager, engine: Asy
         ({"password": ""}, InvalidValueError),
     ):
         with pytest.raises(error):
-            await admin.update_user(auth, "ada", **change)  # type: ignore[arg-type]
+            await admin.update_user(auth, "ada", **change)
     assert await admin.get_user(auth, "ada") == last
 
 
