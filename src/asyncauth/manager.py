@@ -321,7 +321,9 @@ class AuthManager:
 
     # ── tokens ──
 
-    async def login(self, username: str, password: str, address: str | None = None) -> str:
+    async def login(
+        self, username: str, password: str, address: str | None = None, *, lifetime_seconds: int | None = None
+    ) -> str:
         """User name (in any case) or e-mail, and password → a signed token.
 
         Args:
@@ -329,6 +331,7 @@ class AuthManager:
             password: the password.
             address: where the login comes from, for the limits of failed logins (`login_failures_…` in the settings):
                 the peer's address, or what a proxy that you run says. Never what a client can write itself.
+            lifetime_seconds: of the token; None: `jwt_expiration_seconds`.
 
         Raises:
             LoginError: wrong, unknown or inactive: never said which (401).
@@ -338,7 +341,8 @@ class AuthManager:
         """
         running = self._require_running()
         login = await running.tasks.run(self._log_in(running, username, password, address), "asyncauth login")
-        return running.issuer.issue(login.user_id, self._now(), issued_at=login.issued_at)
+        expires_at = None if lifetime_seconds is None else login.issued_at + lifetime_seconds
+        return running.issuer.issue(login.user_id, self._now(), issued_at=login.issued_at, expires_at=expires_at)
 
     async def _log_in(self, running: Running, username: str, password: str, address: str | None) -> Login:
         def check() -> Awaitable[Login]:

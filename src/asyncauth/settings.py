@@ -82,6 +82,8 @@ class Settings(BaseSettings):
     """Tolerated difference of clocks, for `exp`, `nbf` and `iat`."""
     jwt_expiration_seconds: Count = 86400
     """Life of an issued token."""
+    jwt_cli_expiration_seconds: Count = 3600
+    """Life of a token of `POST …/token/cli`."""
     jwt_max_age_seconds: Count = 90 * 86400
     """A token issued longer ago is refused as expired, whatever it says itself. Cut-offs ("log out everywhere") are
     kept that long: one that is raised lets tokens of former cut-offs live again that were too old before."""

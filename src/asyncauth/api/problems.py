@@ -1,0 +1,127 @@
+"""Errors → HTTP: in FAB's form on FAB's routes, as problem details (RFC 9457) on ours."""
+
+import json
+from collections.abc import Callable, Coroutine, Sequence
+from http import HTTPStatus
+from typing import Any
+
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from asyncauth.errors import AuthError, UnauthenticatedError, UnavailableError
+from asyncauth.web.http import json_answer, refusal
+
+Handler = Callable[[Request], Coroutine[Any, Any, Response]]
+PROBLEM_TYPE = "application/problem+json"
+_MEANINGS = {
+    400: "A value or a name in the request cannot be used; the detail says which.",
+    401: "The credentials are missing, invalid or expired.",
+    403: "The caller is known and may not do this.",
+    404: "It does not exist.",
+    409: "It contradicts what is stored: a name is taken, or the last administrator would go.",
+    412: "It is not any more what `If-Match` says.",
+    422: "The request has not the form that is described here.",
+    429: "Too many failed logins; `Retry-After` says how many seconds to wait.",
+    503: "The answer cannot be known just now; `Retry-After` says how many seconds to wait.",
+}
+
+
+class Detail(BaseModel):
+    """What FAB's routes answer when they refuse."""
+
+    detail: str = Field(examples=["role `Auditor` does not exist"])
+
+
+class Problem(BaseModel):
+    """What our routes answer when they refuse (RFC 9457)."""
+
+    type: str = Field(examples=["urn:asyncauth:problem:not_found"])
+    title: str = Field(examples=["Not Found"])
+    status: int = Field(examples=[404])
+    detail: str = Field(examples=["group `staff` does not exist"])
+    errors: list[dict[str, Any]] | None = Field(default=None, description="Of a 422: what is wrong, and where.")
+
+
+class FabRoute(APIRoute):
+    """A route of FAB's: errors of the form of a request never repeat what was sent."""
+
+    def get_route_handler(self) -> Handler:
+        """FastAPI's place to wrap a handler."""
+        handle = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except RequestValidationError as error:
+                return Response(json.dumps({"detail": _findings(error)}), 422, media_type="application/json")
+
+        return guarded
+
+
+class OurRoute(APIRoute):
+    """A route of ours: every error is a problem."""
+
+    def get_route_handler(self) -> Handler:
+        """FastAPI's place to wrap a handler."""
+        handle = super().get_route_handler()
+
+        async def guarded(request: Request) -> Response:
+            try:
+                return await handle(request)
+            except AuthError as error:
+                return _of_auth_error(error)
+            except RequestValidationError as error:
+                return _problem(422, "invalid_request", "the request has not the right form", errors=_findings(error))
+            except HTTPException as error:  # FastAPI's own, of a body that is no JSON
+                return _problem(error.status_code, "invalid_request", str(error.detail))
+
+        return guarded
+
+
+def fab_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI description of these refusals on a route of FAB's, beside those of every guarded route."""
+    return {status: {"model": Detail, "description": _MEANINGS[status]} for status in sorted({400, 503, *statuses})}
+
+
+def guarded_fab_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The same where a token is needed."""
+    return fab_errors(401, 403, *statuses)
+
+
+def our_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The OpenAPI description of these refusals on a guarded route of ours."""
+    content = {PROBLEM_TYPE: {"schema": Problem.model_json_schema()}}
+    every = sorted({400, 401, 403, 422, 503, *statuses})
+    return {status: {"description": _MEANINGS[status], "content": content} for status in every}
+
+
+def _findings(error: RequestValidationError) -> list[dict[str, Any]]:
+    """What is wrong and where, in FastAPI's form; without the values: one of them may be a password."""
+    found: Sequence[Any] = error.errors()
+    return [{"type": one["type"], "loc": list(one["loc"]), "msg": one["msg"]} for one in found]
+
+
+def _of_auth_error(error: AuthError) -> Response:
+    answer = refusal(error)
+    # Outside, every refused token looks the same.
+    general = next((kind for kind in (UnauthenticatedError, UnavailableError) if isinstance(error, kind)), type(error))
+    headers = {name: answer.headers[name] for name in ("WWW-Authenticate", "Retry-After") if name in answer.headers}
+    return _problem(answer.status, general.code, json.loads(answer.body)["detail"], headers)
+
+
+def _problem(
+    status: int, code: str, detail: str, headers: dict[str, str] | None = None, *, errors: list[Any] | None = None
+) -> Response:
+    content = {"type": f"urn:asyncauth:problem:{code}", "title": HTTPStatus(status).phrase, "status": status}
+    content |= {"detail": detail} | ({} if errors is None else {"errors": errors})
+    fixed = json_answer(status, "").headers
+    return Response(
+        json.dumps(content, separators=(",", ":")),
+        status,
+        {"Cache-Control": fixed["Cache-Control"], **(headers or {})},
+        media_type=PROBLEM_TYPE,
+    )

@@ -1,0 +1,56 @@
+"""FAB's routes that need no token: getting one, and leaving."""
+
+from typing import Any
+
+from fastapi import APIRouter, Body, Request
+from starlette.responses import RedirectResponse, Response
+
+from asyncauth.api.parts import Manager, address_of
+from asyncauth.api.problems import FabRoute, fab_errors
+from asyncauth.api.schemas import LoginResponse
+from asyncauth.errors import InvalidValueError
+from asyncauth.manager import AuthManager
+from asyncauth.web.gate import gate_of
+
+_CREDENTIALS = Body(examples=[{"username": "ada", "password": "correct horse"}])
+_ERRORS = fab_errors(401, 422, 429)
+
+
+def token_routes(login_url: str) -> APIRouter:
+    """The three routes. `login_url`: where a browser is sent after leaving."""
+    router = APIRouter(route_class=FabRoute)
+
+    @router.post("/token", status_code=201, responses=_ERRORS)
+    async def create_token(
+        request: Request, response: Response, auth: Manager, body: dict[str, Any] = _CREDENTIALS
+    ) -> LoginResponse:
+        """Give a token for a user name (in any case) or e-mail, and a password."""
+        return await _log_in(request, response, auth, body, None)
+
+    @router.post("/token/cli", status_code=201, responses=_ERRORS)
+    async def create_token_cli(
+        request: Request, response: Response, auth: Manager, body: dict[str, Any] = _CREDENTIALS
+    ) -> LoginResponse:
+        """The same for command lines: it lives for `jwt_cli_expiration_seconds`."""
+        return await _log_in(request, response, auth, body, auth.settings.jwt_cli_expiration_seconds)
+
+    @router.get("/logout", status_code=307, response_class=RedirectResponse)
+    async def logout(request: Request) -> RedirectResponse:
+        """Take the cookie from the browser and send it to the login page. Ends no token: any page can link here."""
+        response = RedirectResponse(login_url)
+        cookie = gate_of(request.scope).cookie
+        if cookie is not None:
+            response.headers.append("Set-Cookie", cookie.clear_cookie())
+        return response
+
+    return router
+
+
+async def _log_in(
+    request: Request, response: Response, auth: AuthManager, body: dict[str, Any], lifetime_seconds: int | None
+) -> LoginResponse:
+    username, password = body.get("username"), body.get("password")
+    if not (isinstance(username, str) and isinstance(password, str) and username and password):
+        raise InvalidValueError("Username and password must be provided")
+    response.headers["Cache-Control"] = "no-store"  # RFC 6749 section 5.1
+    return LoginResponse(access_token=await auth.login(username, password, lifetime_seconds=lifetime_seconds))
