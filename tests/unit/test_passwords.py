@@ -7,8 +7,17 @@ from collections.abc import Iterator
 import pytest
 
 from asyncauth import passwords
-from asyncauth.errors import BusyError
-from asyncauth.passwords import MAX_PASSWORD_BYTES, PasswordHasher, Scheme, check, is_usable, make, parse_scheme
+from asyncauth.errors import BusyError, ConfigurationError
+from asyncauth.passwords import (
+    MAX_PASSWORD_BYTES,
+    PasswordHasher,
+    Scheme,
+    check,
+    is_usable,
+    make,
+    new_scheme,
+    parse_scheme,
+)
 from tests.waiting import settle, until
 
 EMPTY = "scrypt:1024:8:1$NaCl$" + Scheme("", n=1024, r=8, p=1).compute(b"", "NaCl")
@@ -205,6 +214,99 @@ def test_nul_passwords_would_open_hashes_of_the_empty_one() -> None:
     assert check(EMPTY, "")
     assert check(EMPTY, "\0" * 8)
     assert not is_usable("\0" * 8)
+
+
+# ── better hashes ──
+
+
+def scheme(text: str) -> Scheme:
+    """A scheme that is known."""
+    found = parse_scheme(text)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "weaker"),
+    [
+        ("scrypt:32768:8:1", "scrypt:131072:8:1", True),
+        ("scrypt:32768:8:1", "scrypt:32768:8:3", True),
+        ("scrypt", "scrypt:32768:8:1", False),
+        ("scrypt:131072:8:1", "scrypt:32768:8:1", False),
+        ("scrypt:32768:8:3", "scrypt:65536:8:1", False),
+        ("pbkdf2:sha256:600000", "pbkdf2:sha256:1000000", True),
+        ("pbkdf2", "pbkdf2:sha256:1000000", False),
+        ("pbkdf2:sha1:5000000", "pbkdf2:sha256:600000", True),
+        ("pbkdf2:sha512:210000", "pbkdf2:sha256:600000", False),
+        ("pbkdf2:sha256:5000000", "scrypt:32768:8:1", True),
+        ("scrypt:2:1:1", "pbkdf2:sha256:1000000", False),
+    ],
+)
+def test_what_is_weaker(old: str, new: str, weaker: bool) -> None:
+    """Less work of one kind; PBKDF2 beside scrypt; what cannot be compared is left alone."""
+    assert scheme(old).is_weaker(scheme(new)) is weaker
+    hasher = PasswordHasher(concurrency=1, queue_size=0, queue_seconds=1, scheme=scheme(new))
+    assert hasher.is_weak(f"{old}$salt$00") is weaker
+    assert not hasher.is_weak(None)
+    assert not hasher.is_weak("argon2$salt$00")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("scrypt:1024:8:1", "scrypt:4096:8:1"),
+        ("scrypt:1024:8:1", "scrypt:1024:8:3"),
+        ("scrypt:2:1:1", "scrypt:1024:8:1"),
+        ("pbkdf2:sha256:10", "pbkdf2:sha256:1000"),
+    ],
+)
+def test_a_wrong_password_costs_the_same_under_an_old_hash(old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The work of the old and of what is added is that of a new one, as it is for whoever does not exist."""
+    done: list[Scheme] = []
+    compute = Scheme.compute
+    stored = f"{old}$salt${compute(scheme(old), b'correct horse', 'salt')}"
+
+    def note(scheme: Scheme, password: bytes, salt: str) -> str:
+        done.append(scheme)
+        return compute(scheme, password, salt)
+
+    monkeypatch.setattr(Scheme, "compute", note)
+    for row, password in ((stored, "wrong"), (None, "wrong")):
+        done.clear()
+        assert not check(row, password, scheme(new))
+        assert sum(one.work for one in done) == scheme(new).work
+        assert {one.digest for one in done} == {scheme(new).digest}
+    done.clear()
+    assert check(stored, "correct horse", scheme(new))
+    assert done == [scheme(old)]
+
+
+def test_new_hashes_are_as_configured() -> None:
+    """In werkzeug's form, which FAB reads."""
+    stored = make("correct horse", scheme("pbkdf2:sha512:1000"))
+    assert stored.startswith("pbkdf2:sha512:1000$")
+    assert check(stored, "correct horse")
+
+
+@pytest.mark.parametrize(
+    "text", ["scrypt:131072:8:1", "scrypt:32768:8:3", "pbkdf2:sha256:600000", "pbkdf2:sha512:210000"]
+)
+def test_methods_for_new_hashes(text: str) -> None:
+    """OWASP's, among others."""
+    assert new_scheme(text) == parse_scheme(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "scrypt", "pbkdf2", "argon2", "scrypt:32768:8", "scrypt:1048576:8:16"),
+        *("scrypt:16384:8:1", "scrypt:2:1:1", "pbkdf2:sha256:599999", "pbkdf2:sha512:1", "pbkdf2:sha1:1000000"),
+    ],
+)
+def test_weak_methods_are_refused(text: str) -> None:
+    """By the name of the setting."""
+    with pytest.raises(ConfigurationError, match=r"^password_hash_method .*at least scrypt:32768:8:1"):
+        new_scheme(text)
 
 
 # ── off the event loop ──
