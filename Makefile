@@ -6,13 +6,14 @@ PIP := $(BIN)/python -m pip -q
 AIRFLOW := .cache/airflow
 export ASYNCAUTH_TEST_AIRFLOW := $(CURDIR)/$(AIRFLOW)/bin/python
 
-.PHONY: help demo serve test test-all lint types bench servers clean
+.PHONY: help demo serve test test-all lint types bench fuzz servers clean
 
 help:
 	@echo "make demo       see a server log in, allow, refuse and revoke (ends by itself)"
 	@echo "make serve      the same server, left running"
 	@echo "make test       everything CI runs; PARTS='lint unit' for some of it"
 	@echo "make test-all   the same with full numbers"
+	@echo "make fuzz       try hostile tokens, keys and hashes for FUZZ_SECONDS (60)"
 	@echo "make lint types bench clean"
 
 demo: $(VENV)/demo.stamp
@@ -32,6 +33,9 @@ lint types: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp servers
 	@$(BIN)/python -m bench
+
+fuzz: $(VENV)/fuzz.stamp
+	@$(BIN)/python -m fuzz
 
 servers:
 	@tools/servers.sh
@@ -57,6 +61,11 @@ $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing everything into $(VENV) …"
 	@$(PIP) install -c constraints.txt --build-constraint constraints.txt -e '.[all]' --group dev
 	@touch $@ $(VENV)/demo.stamp
+
+$(VENV)/fuzz.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	@$(PIP) install -c constraints.txt --build-constraint constraints.txt -e . --group fuzz \
+	|| { echo "make fuzz needs atheris, which has wheels for CPython on Linux x86_64; elsewhere it is built with clang" >&2; exit 1; }
+	@touch $@
 
 $(AIRFLOW)/stamp: tools/airflow-requirements.txt tools/airflow-constraints.txt constraints.txt
 	@echo "installing the real Airflow into $(AIRFLOW), for the tests of databases that it made: some minutes …"

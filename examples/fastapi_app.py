@@ -3,7 +3,9 @@
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from fastapi import Depends, FastAPI, Response
+from fastapi import Depends, FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 
 from asyncauth import TokenPair, close_auth_manager, create_auth_manager, get_auth_manager
@@ -21,6 +23,12 @@ async def lifespan(_: FastAPI) -> AsyncIterator[None]:
 
 app = FastAPI(title="asyncauth with FastAPI", lifespan=lifespan, routes=[*health_routes(), *jwks_routes()])
 install(app)
+
+
+@app.exception_handler(RequestValidationError)
+async def explain(_: Request, error: RequestValidationError) -> JSONResponse:
+    """Say what is wrong with a body, without repeating it: FastAPI would answer with the password."""
+    return JSONResponse({"detail": [{"loc": one["loc"], "msg": one["msg"]} for one in error.errors()]}, 422)
 
 
 class Credentials(BaseModel):

@@ -15,11 +15,13 @@ from dataclasses import dataclass
 
 from anyio import CapacityLimiter, fail_after, to_thread
 
-from asyncauth.errors import BusyError
+from asyncauth.errors import BusyError, ConfigurationError
 
 MAX_PASSWORD_BYTES = 4096
 MAX_HASH_MEMORY_BYTES = 256 * 1024 * 1024
 MAX_ITERATIONS = 5_000_000
+_LEAST_ITERATIONS = {"sha256": 600_000, "sha512": 210_000}
+"""The OWASP Password Storage Cheat Sheet's."""
 _ALPHABET = string.ascii_letters + string.digits
 _DIGEST_BYTES = 64
 _DIGESTS = frozenset({"sha1", "sha224", "sha256", "sha384", "sha512"})
@@ -41,6 +43,28 @@ class Scheme:
         """About what one computation needs, and times `p`, which costs time only."""
         return 132 * self.n * self.r * self.p
 
+    @property
+    def work(self) -> int:
+        """How much one computation costs, comparable within one kind only."""
+        return self.iterations if self.digest else self.n * self.r * self.p
+
+    def is_weaker(self, other: "Scheme") -> bool:
+        """Whether a hash of this scheme is better replaced by one of the other. Never from scrypt to PBKDF2, which
+        needs no memory."""
+        if self.digest and other.digest:
+            return self.work < other.work if self.digest == other.digest else self.digest in _OLD_DIGESTS
+        return bool(self.digest) or (not other.digest and self.work < other.work)
+
+    def rest(self, other: "Scheme") -> "Scheme | None":
+        """What has still to be computed after this one, for both to cost about what the other does; None: nothing, or
+        they cannot be compared."""
+        if self.digest != other.digest or self.work >= other.work:
+            return None
+        if self.digest:
+            return Scheme("", digest=self.digest, iterations=other.work - self.work)
+        # With the smaller memory of the two, because `p` divides the work evenly there.
+        return Scheme("", n=self.n, r=self.r, p=max(1, (other.work - self.work) // (self.n * self.r)))
+
     def compute(self, password: bytes, salt: str) -> str:
         """The slow part: call it in a worker thread only. Both functions release the interpreter lock.
 
@@ -60,6 +84,7 @@ class Scheme:
         ).hex()
 
 
+_OLD_DIGESTS = frozenset({"sha1", "sha224"})
 DEFAULT_SCHEME = Scheme("scrypt:32768:8:1", n=32768, r=8, p=1)
 _DUMMY_SALT = "asyncauthasyncau"
 
@@ -83,6 +108,21 @@ def parse_scheme(text: str) -> Scheme | None:
     return None
 
 
+def new_scheme(text: str) -> Scheme:
+    """How new hashes are to be made, by the setting `password_hash_method`.
+
+    Raises:
+        ConfigurationError: no method of werkzeug's, one that asks for too much work, or one that is too weak.
+    """
+    scheme = parse_scheme(text)
+    least = "scrypt:32768:8:1 or pbkdf2:sha256:600000 (sha512: 210000)"
+    if scheme is None or ":" not in text:
+        raise ConfigurationError(f"password_hash_method is none that can be used: write it out, at least {least}")
+    if scheme.work < (_LEAST_ITERATIONS.get(scheme.digest, MAX_ITERATIONS) if scheme.digest else DEFAULT_SCHEME.work):
+        raise ConfigurationError(f"password_hash_method {text} is too weak: use at least {least}")
+    return scheme
+
+
 def _number(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise ValueError("not a decimal number")
@@ -102,24 +142,35 @@ def is_usable(password: str) -> bool:
     return size <= MAX_PASSWORD_BYTES and password.strip("\0") != ""
 
 
-def check(stored: str | None, password: str) -> bool:
-    """Compare in constant time. Without a hash that can be checked the same work is done against a dummy, so that time
-    does not tell who has one. Blocks for about 0.1 s."""
-    method, _, rest = (stored or "").partition("$")
-    salt, _, expected = rest.partition("$")
-    scheme = parse_scheme(method)
-    if scheme is not None and expected:
+def check(stored: str | None, password: str, scheme: Scheme | None = None) -> bool:
+    """Compare in constant time. Without a hash that can be checked the work of `scheme` (None: the default) is done
+    against a dummy, and after a weaker one the rest of it, so that time does not tell who has which. Blocks for about
+    0.1 s."""
+    whole = scheme or DEFAULT_SCHEME
+    found = read_scheme(stored)
+    salt, _, expected = (stored or "").partition("$")[2].partition("$")
+    missing: Scheme | None = whole
+    if found is not None and expected:
         with contextlib.suppress(ValueError):  # a combination that OpenSSL refuses before any work
-            actual = scheme.compute(password.encode(), salt)
-            return hmac.compare_digest(actual.encode(), expected.encode())
-    DEFAULT_SCHEME.compute(password.encode(), _DUMMY_SALT)
+            actual = found.compute(password.encode(), salt)
+            if hmac.compare_digest(actual.encode(), expected.encode()):
+                return True
+            missing = found.rest(whole)
+    if missing is not None:
+        missing.compute(password.encode(), _DUMMY_SALT)
     return False
 
 
-def make(password: str) -> str:
+def read_scheme(stored: str | None) -> Scheme | None:
+    """How a stored hash was made; None if it cannot be checked."""
+    return parse_scheme((stored or "").partition("$")[0])
+
+
+def make(password: str, scheme: Scheme | None = None) -> str:
     """A new hash with a new salt. Blocks for about 0.1 s."""
+    scheme = scheme or DEFAULT_SCHEME
     salt = "".join(secrets.choice(_ALPHABET) for _ in range(16))
-    return f"{DEFAULT_SCHEME.text}${salt}${DEFAULT_SCHEME.compute(password.encode(), salt)}"
+    return f"{scheme.text}${salt}${scheme.compute(password.encode(), salt)}"
 
 
 class PasswordHasher:
@@ -129,9 +180,13 @@ class PasswordHasher:
         concurrency: hashes computed at the same time.
         queue_size: callers that may wait.
         queue_seconds: how long each may wait.
+        scheme: how new hashes are made; None: the default.
     """
 
-    def __init__(self, *, concurrency: int, queue_size: int, queue_seconds: float) -> None:
+    def __init__(
+        self, *, concurrency: int, queue_size: int, queue_seconds: float, scheme: Scheme | None = None
+    ) -> None:
+        self._scheme = scheme or DEFAULT_SCHEME
         self._places = CapacityLimiter(concurrency)
         self._threads = CapacityLimiter(concurrency)  # not anyio's default ones: the application may hold all of those
         self._queue_size = queue_size
@@ -140,12 +195,17 @@ class PasswordHasher:
     async def check(self, stored: str | None, password: str) -> bool:
         """See `check`. Raises BusyError when the queue is full or the wait too long."""
         async with self._place():
-            return await to_thread.run_sync(check, stored, password, limiter=self._threads)
+            return await to_thread.run_sync(check, stored, password, self._scheme, limiter=self._threads)
 
     async def make(self, password: str) -> str:
         """See `make`. Raises BusyError when the queue is full or the wait too long."""
         async with self._place():
-            return await to_thread.run_sync(make, password, limiter=self._threads)
+            return await to_thread.run_sync(make, password, self._scheme, limiter=self._threads)
+
+    def is_weak(self, stored: str | None) -> bool:
+        """Whether a hash is weaker than new ones are."""
+        found = read_scheme(stored)
+        return found is not None and found.is_weaker(self._scheme)
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:

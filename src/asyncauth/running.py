@@ -23,7 +23,7 @@ from asyncauth.db.url import parse_url
 from asyncauth.errors import ConfigurationError
 from asyncauth.login.refresh import Logins
 from asyncauth.names import Names
-from asyncauth.passwords import PasswordHasher
+from asyncauth.passwords import PasswordHasher, new_scheme
 from asyncauth.settings import Settings
 from asyncauth.tasks import BACKGROUND, Tasks
 from asyncauth.tokens.cutoffs import Cutoffs
@@ -79,9 +79,10 @@ async def connect(settings: Settings, engine: AsyncEngine, keys: LoadedKeys, clo
     """Learn the present state of the database and begin to follow it.
 
     Raises:
-        ConfigurationError: the database lacks tables.
+        ConfigurationError: the database lacks tables, or a setting is wrong.
         DatabaseUnavailableError: it did not answer.
     """
+    scheme = None if settings.password_hash_method is None else new_scheme(settings.password_hash_method)
     database = Database(engine, timeout_seconds=settings.database_timeout_seconds)
     state = await database.read(_read_state)
     if state.missing or state.own_missing:
@@ -117,6 +118,7 @@ async def connect(settings: Settings, engine: AsyncEngine, keys: LoadedKeys, clo
             concurrency=settings.password_hash_concurrency,
             queue_size=settings.password_queue_size,
             queue_seconds=settings.password_queue_seconds,
+            scheme=scheme,
         ),
         keys=keys,
         issuer=_issuer(keys.ring, settings),

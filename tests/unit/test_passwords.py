@@ -7,8 +7,17 @@ from collections.abc import Iterator
 import pytest
 
 from asyncauth import passwords
-from asyncauth.errors import BusyError
-from asyncauth.passwords import MAX_PASSWORD_BYTES, PasswordHasher, Scheme, check, is_usable, make, parse_scheme
+from asyncauth.errors import BusyError, ConfigurationError
+from asyncauth.passwords import (
+    MAX_PASSWORD_BYTES,
+    PasswordHasher,
+    Scheme,
+    check,
+    is_usable,
+    make,
+    new_scheme,
+    parse_scheme,
+)
 from tests.waiting import settle, until
 
 EMPTY = "scrypt:1024:8:1$NaCl$" + Scheme("", n=1024, r=8, p=1).compute(b"", "NaCl")
@@ -19,9 +28,15 @@ RFC_7914_SCRYPT = [
     (1024, 8, 16, b"password", "NaCl", "fdbabe1c9d3472007856e7190d01e9fe7c6ad7cbc8237830e77376634b3731622eaf30d92e22a3886ff109279d9830dac727afb94a83ee6d8360cbdfa2cc0640"),  # noqa: E501
     (16384, 8, 1, b"pleaseletmein", "SodiumChloride", "7023bdcb3afd7348461c06cd81fd38ebfda8fbba904f8e3ea9b543f6545da1f2d5432955613f0fcf62d49705242a9af9e61e85dc0d651e40dfcf017b45575887"),  # noqa: E501
 ]  # fmt: skip
-PBKDF2 = [  # RFC 6070 section 2, and RFC 7914 section 11 cut to the 32 bytes of the digest
+PBKDF2 = [  # RFC 6070 section 2 and RFC 7914 section 11, cut to the bytes of the digest
     ("sha1", 1, b"password", "salt", "0c60c80f961f0e71f3a9b524af6012062fe037a6"),
+    ("sha1", 2, b"password", "salt", "ea6c014dc72d6f8ccd1ed92ace1d41f0d8de8957"),
     ("sha1", 4096, b"password", "salt", "4b007901b765489abead49d926f721d065a429c1"),
+    (
+        *("sha1", 4096, b"passwordPASSWORDpassword", "saltSALTsaltSALTsaltSALTsaltSALTsalt"),
+        "3d2eec4fe41c849b80c8d83662c0e44a8b291a96",
+    ),
+    ("sha1", 4096, b"pass\0word", "sa\0lt", "56fa6aa75548099dcc37d7f03425e0c3"),
     ("sha256", 1, b"passwd", "salt", "55ac046e56e3089fec1691c22544b605f94185216dde0465e68b9d57c20dacbc"),
     ("sha256", 80000, b"Password", "NaCl", "4ddcd8f60b98be21830cee5ef22701f9641a4418d04c0414aeff08876b34ab56"),
 ]
@@ -44,7 +59,8 @@ def test_scrypt_vectors(n: int, r: int, p: int, password: bytes, salt: str, expe
 @pytest.mark.parametrize(("digest", "iterations", "password", "salt", "expected"), PBKDF2)
 def test_pbkdf2_vectors(digest: str, iterations: int, password: bytes, salt: str, expected: str) -> None:
     """The vectors of RFC 6070 and of RFC 7914 section 11 come out."""
-    assert Scheme("", digest=digest, iterations=iterations).compute(password, salt) == expected
+    computed = Scheme("", digest=digest, iterations=iterations).compute(password, salt)
+    assert computed[: len(expected)] == expected  # one of RFC 6070 is of 16 bytes
 
 
 @pytest.mark.parametrize("stored", WERKZEUG, ids=lambda stored: stored.split("$")[0])
@@ -205,6 +221,99 @@ def test_nul_passwords_would_open_hashes_of_the_empty_one() -> None:
     assert check(EMPTY, "")
     assert check(EMPTY, "\0" * 8)
     assert not is_usable("\0" * 8)
+
+
+# ── better hashes ──
+
+
+def scheme(text: str) -> Scheme:
+    """A scheme that is known."""
+    found = parse_scheme(text)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "weaker"),
+    [
+        ("scrypt:32768:8:1", "scrypt:131072:8:1", True),
+        ("scrypt:32768:8:1", "scrypt:32768:8:3", True),
+        ("scrypt", "scrypt:32768:8:1", False),
+        ("scrypt:131072:8:1", "scrypt:32768:8:1", False),
+        ("scrypt:32768:8:3", "scrypt:65536:8:1", False),
+        ("pbkdf2:sha256:600000", "pbkdf2:sha256:1000000", True),
+        ("pbkdf2", "pbkdf2:sha256:1000000", False),
+        ("pbkdf2:sha1:5000000", "pbkdf2:sha256:600000", True),
+        ("pbkdf2:sha512:210000", "pbkdf2:sha256:600000", False),
+        ("pbkdf2:sha256:5000000", "scrypt:32768:8:1", True),
+        ("scrypt:2:1:1", "pbkdf2:sha256:1000000", False),
+    ],
+)
+def test_what_is_weaker(old: str, new: str, weaker: bool) -> None:
+    """Less work of one kind; PBKDF2 beside scrypt; what cannot be compared is left alone."""
+    assert scheme(old).is_weaker(scheme(new)) is weaker
+    hasher = PasswordHasher(concurrency=1, queue_size=0, queue_seconds=1, scheme=scheme(new))
+    assert hasher.is_weak(f"{old}$salt$00") is weaker
+    assert not hasher.is_weak(None)
+    assert not hasher.is_weak("argon2$salt$00")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("scrypt:1024:8:1", "scrypt:4096:8:1"),
+        ("scrypt:1024:8:1", "scrypt:1024:8:3"),
+        ("scrypt:2:1:1", "scrypt:1024:8:1"),
+        ("pbkdf2:sha256:10", "pbkdf2:sha256:1000"),
+    ],
+)
+def test_a_wrong_password_costs_the_same_under_an_old_hash(old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The work of the old and of what is added is that of a new one, as it is for whoever does not exist."""
+    done: list[Scheme] = []
+    compute = Scheme.compute
+    stored = f"{old}$salt${compute(scheme(old), b'correct horse', 'salt')}"
+
+    def note(scheme: Scheme, password: bytes, salt: str) -> str:
+        done.append(scheme)
+        return compute(scheme, password, salt)
+
+    monkeypatch.setattr(Scheme, "compute", note)
+    for row, password in ((stored, "wrong"), (None, "wrong")):
+        done.clear()
+        assert not check(row, password, scheme(new))
+        assert sum(one.work for one in done) == scheme(new).work
+        assert {one.digest for one in done} == {scheme(new).digest}
+    done.clear()
+    assert check(stored, "correct horse", scheme(new))
+    assert done == [scheme(old)]
+
+
+def test_new_hashes_are_as_configured() -> None:
+    """In werkzeug's form, which FAB reads."""
+    stored = make("correct horse", scheme("pbkdf2:sha512:1000"))
+    assert stored.startswith("pbkdf2:sha512:1000$")
+    assert check(stored, "correct horse")
+
+
+@pytest.mark.parametrize(
+    "text", ["scrypt:131072:8:1", "scrypt:32768:8:3", "pbkdf2:sha256:600000", "pbkdf2:sha512:210000"]
+)
+def test_methods_for_new_hashes(text: str) -> None:
+    """OWASP's, among others."""
+    assert new_scheme(text) == parse_scheme(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "scrypt", "pbkdf2", "argon2", "scrypt:32768:8", "scrypt:1048576:8:16"),
+        *("scrypt:16384:8:1", "scrypt:2:1:1", "pbkdf2:sha256:599999", "pbkdf2:sha512:1", "pbkdf2:sha1:1000000"),
+    ],
+)
+def test_weak_methods_are_refused(text: str) -> None:
+    """By the name of the setting."""
+    with pytest.raises(ConfigurationError, match=r"^password_hash_method .*at least scrypt:32768:8:1"):
+        new_scheme(text)
 
 
 # ── off the event loop ──

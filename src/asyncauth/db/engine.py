@@ -1,7 +1,6 @@
 """The one way to the database: short sessions, each in one snapshot or one transaction, each with a deadline."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
@@ -14,6 +13,7 @@ from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from asyncauth.db.deadline import given_up
 from asyncauth.db.explain import explain
+from asyncauth.db.quiet import keep_quiet
 from asyncauth.db.url import parse_url
 from asyncauth.errors import DatabaseUnavailableError, TakenError
 
@@ -29,8 +29,6 @@ def make_engine(url: str, *, pool_size: int, timeout_seconds: float) -> AsyncEng
         ConfigurationError: the URL cannot be used; the message says why.
     """
     parsed = parse_url(url)
-    # aiosqlite writes statements with their parameters, password hashes among them, to its log at DEBUG.
-    logging.getLogger("aiosqlite").setLevel(logging.INFO)
     mysql = parsed.get_backend_name() in {"mysql", "mariadb"}
     in_memory = parsed.get_backend_name() == "sqlite" and parsed.database in {None, "", ":memory:"}
     options: dict[str, Any] = {}
@@ -92,6 +90,7 @@ class Database:
 
     def __init__(self, engine: AsyncEngine, *, timeout_seconds: float) -> None:
         self.engine = engine
+        self._quiet = keep_quiet(engine)
         self.dialect = engine.dialect.name
         self._repeatable_read = _REPEATABLE_READ in engine.get_execution_options()
         self._timeout_seconds = timeout_seconds
@@ -176,7 +175,7 @@ class Database:
         Options such as the isolation level are set inside the block, never on the engine: what is cancelled while the
         engine sets them leaves the connection to the garbage collector (tried, with psycopg and aiomysql).
         """
-        async with self.engine.connect() as connection, given_up(connection, deadline):
+        async with self._quiet.connect() as connection, given_up(connection, deadline):
             yield connection
 
     def _unavailable(self, error: Exception) -> DatabaseUnavailableError:

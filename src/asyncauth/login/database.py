@@ -1,5 +1,6 @@
 """User name and password → user id, against the password hashes in the database."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
@@ -8,14 +9,15 @@ from typing import Any, TypeAlias
 from sqlalchemy import Row, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
-from asyncauth.db.cutoffs import latest_cutoff
+from asyncauth.db.cutoffs import latest_cutoff, upgrade_hash
 from asyncauth.db.engine import Database
 from asyncauth.db.find import is_same_name, is_storable_name, same_name
 from asyncauth.db.tables import users
-from asyncauth.errors import LoginError
+from asyncauth.errors import BusyError, LoginError
 from asyncauth.passwords import PasswordHasher, is_usable
 
 LoginRow: TypeAlias = "Row[int, str, str, str | None, bool | None, int]"
+_ATTEMPTS = 2
 _NOBODY = 0
 """An id that no row has."""
 
@@ -36,6 +38,9 @@ async def authenticate(
     Whoever does not exist, is inactive or has no hash costs the same statements and the same hashing as a wrong
     password, and gives the same error.
 
+    A hash that is weaker than new ones are is replaced, in the transaction of the note. If somebody else changes it
+    meanwhile (another login's upgrade, for one), the password is checked once more, against the new one.
+
     INVARIANT: no login outlives a change that ends it. Who changes the password or `active` after the note is taken
     leaves a cut-off that is not earlier than `issued_at`, which is read before; who does so before it makes the note
     find no row.
@@ -47,6 +52,17 @@ async def authenticate(
     """
     if not isinstance(username, str) or not isinstance(password, str) or not is_usable(password):
         raise LoginError("the password is empty, too long or not text")
+    for _ in range(_ATTEMPTS):
+        row = await _require_match(database, hasher, username, password)
+        better = await _better_hash(hasher, row.password, password)
+        # In the second of a cut-off the next one is taken, as an `iat` at a cut-off or before it is refused.
+        login = Login(row.id, max(int(now()), row.cutoff + 1))
+        if await _note_success(database, row, better):
+            return login
+    raise LoginError("the password or the user was changed meanwhile")
+
+
+async def _require_match(database: Database, hasher: PasswordHasher, username: str, password: str) -> "LoginRow":
     row = await _find(database, username)
     matches = await hasher.check(row.password if row is not None else None, password)
     if row is None or row.active is not True:
@@ -55,11 +71,15 @@ async def authenticate(
     if not matches:
         await _note_failure(database, row.id)
         raise LoginError("wrong password")
-    # In the second of a cut-off the next one is taken, as an `iat` at a cut-off or before it is refused.
-    login = Login(row.id, max(int(now()), row.cutoff + 1))
-    if not await _note_success(database, row):
-        raise LoginError("the password or the user was changed meanwhile")
-    return login
+    return row
+
+
+async def _better_hash(hasher: PasswordHasher, stored: str | None, password: str) -> str | None:
+    """Made before the transaction, which would hold the user's row meanwhile. None: no need, or no time."""
+    if hasher.is_weak(stored):
+        with contextlib.suppress(BusyError):
+            return await hasher.make(password)
+    return None
 
 
 async def _find(database: Database, username: str) -> "LoginRow | None":
@@ -92,7 +112,7 @@ async def _note_failure(database: Database, user_id: int) -> None:
     await database.write(work)
 
 
-async def _note_success(database: Database, row: "LoginRow") -> bool:
+async def _note_success(database: Database, row: "LoginRow", better: str | None) -> bool:
     """False: it is not the user any more who was found, with that hash and active."""
     same = users.c.id == row.id, users.c.password == row.password, users.c.active.is_(True)
     values: dict[str, Any] = {
@@ -102,6 +122,9 @@ async def _note_success(database: Database, row: "LoginRow") -> bool:
     }
 
     async def work(connection: AsyncConnection) -> bool:
-        return (await connection.execute(update(users).where(*same).values(values))).rowcount == 1
+        noted = (await connection.execute(update(users).where(*same).values(values))).rowcount == 1
+        if noted and better is not None and row.password is not None:
+            await upgrade_hash(connection, row.id, row.password, better)
+        return noted
 
     return await database.write(work)

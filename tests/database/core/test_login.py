@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from sqlalchemy import Row, func, select, update
+from sqlalchemy import Row, Table, func, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from asyncauth import AuthManager, passwords
-from asyncauth.db.tables import changes, users
-from asyncauth.errors import LoginError
-from asyncauth.passwords import Scheme, make
+from asyncauth import AuthManager, Settings, passwords
+from asyncauth.db.tables import changes, cutoffs, rehashes, users
+from asyncauth.errors import BusyError, ConfigurationError, LoginError
+from asyncauth.passwords import PasswordHasher, Scheme, make
 from tests.managers import count_loads, poll, running
 from tests.rows import add_user
 from tests.statements import count_statements
@@ -274,3 +274,85 @@ async def test_a_password_that_changes_counts_at_once(
         await connection.execute(update(users).where(users.c.id == ada).values(password=hashes["empty"]))
     with refused():
         await auth.login("ada", PASSWORD)
+
+
+# ── better hashes ──
+
+WEAK = Scheme("scrypt:2:1:1", n=2, r=1, p=1)
+WEAK_HASH = f"scrypt:2:1:1$salt${WEAK.compute(PASSWORD.encode(), 'salt')}"
+
+
+async def count(engine: AsyncEngine, *tables: Table) -> list[int]:
+    """How many rows are in each."""
+    async with engine.connect() as connection:
+        return [await connection.scalar(select(func.count()).select_from(table)) or 0 for table in tables]
+
+
+async def test_a_weaker_hash_is_replaced(auth: AuthManager, engine: AsyncEngine, hashes: dict[str, str]) -> None:
+    """At a login that succeeds, once, with everything that a login notes; nobody is logged out by that."""
+    async with engine.begin() as connection:
+        ada = await add_user(connection, password=WEAK_HASH)
+    (before,) = await count(engine, cutoffs)
+    earlier = auth.issue_token(ada)
+    with refused():
+        await auth.login("ada", "wrong")
+    assert (await row_of(engine, ada)).password == WEAK_HASH
+    token = await auth.login("ada", PASSWORD)
+    row = await row_of(engine, ada)
+    assert row.password.startswith("scrypt:16:1:1$")
+    assert (row.login_count, row.fail_login_count, row.changed_on) == (1, 0, None)
+    await poll(auth)
+    for one in (earlier, token, await auth.login("ada", PASSWORD)):
+        assert (await auth.get_user_from_token(one)).id == ada
+    assert (await row_of(engine, ada)).password == row.password
+    assert await count(engine, cutoffs, rehashes) == [before, 0]
+    with refused():
+        await auth.login("ada", "wrong")
+
+
+async def test_logins_at_once_replace_it_once(auth: AuthManager, engine: AsyncEngine) -> None:
+    """Each was made for the hash that another one has replaced meanwhile: all succeed, and all count."""
+    async with engine.begin() as connection:
+        ada = await add_user(connection, password=WEAK_HASH)
+    (before,) = await count(engine, cutoffs)
+    tokens = await asyncio.gather(*(auth.login("ada", PASSWORD) for _ in range(5)))
+    await poll(auth)
+    for token in tokens:
+        assert (await auth.get_user_from_token(token)).id == ada
+    assert (await row_of(engine, ada)).login_count == 5
+    assert await count(engine, cutoffs, rehashes) == [before, 0]
+
+
+@pytest.mark.parametrize("backend", ["sqlite+aiosqlite"], indirect=True)
+async def test_a_busy_server_leaves_it(auth: AuthManager, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A login that was allowed is not refused for want of time for another hash."""
+
+    async def busy(*_: object) -> str:
+        raise BusyError("the queue of password checks is full")
+
+    monkeypatch.setattr(PasswordHasher, "make", busy)
+    async with engine.begin() as connection:
+        ada = await add_user(connection, password=WEAK_HASH)
+    await auth.login("ada", PASSWORD)
+    assert (await row_of(engine, ada)).password == WEAK_HASH
+
+
+async def test_a_wrong_password_costs_the_same_under_a_weaker_hash(auth: AuthManager, engine: AsyncEngine) -> None:
+    """The same statements as for nobody."""
+    async with engine.begin() as connection:
+        await add_user(connection, password=WEAK_HASH)
+    texts = []
+    for name in ("nobody", "ada"):
+        with count_statements() as statements, refused():
+            await auth.login(name, "wrong")
+        texts.append(list(statements))
+    assert texts[0] == texts[1]
+
+
+@pytest.mark.parametrize("backend", ["sqlite+aiosqlite"], indirect=True)
+async def test_a_weak_method_is_refused_at_the_start(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the name of the setting."""
+    monkeypatch.undo()
+    weak = AuthManager(settings.model_copy(update={"password_hash_method": "scrypt:1024:8:1"}))
+    with pytest.raises(ConfigurationError, match="password_hash_method"):
+        await weak.start()

@@ -1,0 +1,1 @@
+"""Fuzzing with atheris, which is guided by what code an input reaches: `make fuzz`."""
