@@ -37,7 +37,7 @@ def proxy(database: Database) -> Iterator[Proxy]:
 async def auth(settings: Settings, world: World, proxy: Proxy) -> AsyncIterator[AuthManager]:
     """A manager that learns of changes by LISTEN alone."""
     assert settings.database_url is not None
-    listening = quiet(settings, listen=True, listen_url=proxy.url(settings.database_url), database_timeout_seconds=0.5)
+    listening = quiet(settings, listen=True, listen_url=proxy.url(settings.database_url), database_timeout_seconds=1.0)
     async with AuthManager(listening) as manager:
         await until(lambda: manager.status().listening)
         yield manager
