@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 from asyncauth.db.migrate import upgrade
@@ -18,10 +19,10 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 
 @pytest.fixture
-async def environment(tmp_path: Path) -> dict[str, str]:
+def environment(tmp_path: Path) -> dict[str, str]:
     """For a database with tables."""
     url = f"sqlite+aiosqlite:///{tmp_path}/auth.db"
-    await upgrade(url)
+    anyio.run(upgrade, url)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("ASYNCAUTH_")}
     return inherited | {
         "ASYNCAUTH_DATABASE_URL": url,

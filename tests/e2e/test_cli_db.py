@@ -124,7 +124,7 @@ def test_seeding_with_roles_of_ones_own(tmp_path: Path) -> None:
     path = tmp_path / "roles.json"
     path.write_text('{"Auditor": [{"action": "can_read", "resource": "Books"}]}', encoding="utf-8")
     made = run("db", "seed", "--custom-roles", str(path), **url)
-    assert made.stdout == "made 1 roles, 1 permissions, 3 grants\n"
+    assert made.stdout == "made 1 role, 1 permission, 3 grants\n"
     assert run("db", "seed", ASYNCAUTH_CUSTOM_ROLES_FILE=str(path), **url).stdout == "there was nothing to seed\n"
     assert "custom roles are written" in failure("db", "seed", ASYNCAUTH_CUSTOM_ROLES="[]", **url)
     assert "cannot be read" in failure("db", "seed", "--custom-roles", str(tmp_path / "no"), **url)
