@@ -57,7 +57,7 @@ class RedisCounts:
             self._away_until = self._clock.elapsed() + RETRY_SECONDS
             return None
         if self._away_until is not None:
-            log.warning("failed logins are counted in Redis again")
+            log.info("failed logins are counted in Redis again")
             self._away_until = None
         return answer
 
