@@ -28,6 +28,7 @@ AuthError
 ├── ForbiddenError                403  you may not
 │   ├── CrossOriginError               a cookie sent from another site
 │   └── EscalationError                somebody gave, or acted on, more than they hold
+├── TooManyAttemptsError          429  too many failed logins; carries retry_after_seconds
 ├── UnavailableError              503  cannot know just now; carries retry_after_seconds
 │   ├── DatabaseUnavailableError
 │   ├── KeysUnavailableError
@@ -226,6 +227,19 @@ class CrossOriginError(ForbiddenError):
 
     code = "cross_origin"
     public_message = "a cookie is accepted from this server's own pages only"
+
+
+class TooManyAttemptsError(AuthError):
+    """Too many logins have failed: for this user, from this address, or in all (RFC 6585 section 4). Whether this one
+    would have succeeded is not said. To be tried again after `retry_after_seconds`."""
+
+    code = "too_many_attempts"
+    status = 429
+    public_message = "too many logins have failed; try again later"
+
+    def __init__(self, detail: str = "", *, retry_after_seconds: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after_seconds = retry_after_seconds
 
 
 class EscalationError(ForbiddenError):

@@ -34,7 +34,7 @@ from asyncauth.errors import (
     TokenError,
     UnauthenticatedError,
 )
-from asyncauth.login.database import authenticate
+from asyncauth.login.database import Login, authenticate
 from asyncauth.login.refresh import Continued
 from asyncauth.model import Claims, Decision, TokenPair, User, Written
 from asyncauth.running import Running, connect
@@ -109,6 +109,8 @@ class AuthManager:
             await running.api_keys.note_uses()
         drain_seconds = self.settings.database_timeout_seconds + self.settings.password_queue_seconds
         await running.tasks.close(drain_seconds=drain_seconds)
+        if running.throttle is not None:
+            await running.throttle.close()
         await self._dispose(running.database.engine)
 
     async def _start(self) -> Running:
@@ -319,22 +321,36 @@ class AuthManager:
 
     # ── tokens ──
 
-    async def login(self, username: str, password: str, *, lifetime_seconds: int | None = None) -> str:
+    async def login(
+        self, username: str, password: str, address: str | None = None, *, lifetime_seconds: int | None = None
+    ) -> str:
         """User name (in any case) or e-mail, and password → a signed token.
 
-        `lifetime_seconds`: of the token; None: `jwt_expiration_seconds`.
+        Args:
+            username: the name or the e-mail.
+            password: the password.
+            address: where the login comes from, for the limits of failed logins (`login_failures_…` in the settings):
+                the peer's address, or what a proxy that you run says. Never what a client can write itself.
+            lifetime_seconds: of the token; None: `jwt_expiration_seconds`.
 
         Raises:
             LoginError: wrong, unknown or inactive: never said which (401).
+            TooManyAttemptsError: too many logins have failed (429).
             BusyError: too many logins at once (503).
             DatabaseUnavailableError: 503.
         """
         running = self._require_running()
-        login = await running.tasks.run(
-            authenticate(running.database, running.hasher, username, password, self._now), "asyncauth login"
-        )
+        login = await running.tasks.run(self._log_in(running, username, password, address), "asyncauth login")
         expires_at = None if lifetime_seconds is None else login.issued_at + lifetime_seconds
         return running.issuer.issue(login.user_id, self._now(), issued_at=login.issued_at, expires_at=expires_at)
+
+    async def _log_in(self, running: Running, username: str, password: str, address: str | None) -> Login:
+        def check() -> Awaitable[Login]:
+            return authenticate(running.database, running.hasher, username, password, self._now)
+
+        if running.throttle is None:
+            return await check()
+        return await running.throttle.guard(username, password, address, check)
 
     def issue_token(self, user_id: int) -> str:
         """A signed token for a user whose identity somebody else has established."""
@@ -359,19 +375,18 @@ class AuthManager:
         running.cutoffs.add([(user_id, written.value, LOGOUT)])
         return written.token
 
-    async def login_pair(self, username: str, password: str) -> TokenPair:
+    async def login_pair(self, username: str, password: str, address: str | None = None) -> TokenPair:
         """As `login`, for an access token and a refresh token: `refresh` gives the next pair, until the login ends.
 
         Raises:
             ConfigurationError: refresh tokens are off.
             LoginError: wrong, unknown or inactive: never said which (401).
+            TooManyAttemptsError: too many logins have failed (429).
             BusyError: too many logins at once (503).
             DatabaseUnavailableError: 503.
         """
         running = self._require_refresh()
-        login = await running.tasks.run(
-            authenticate(running.database, running.hasher, username, password, self._now), "asyncauth login"
-        )
+        login = await running.tasks.run(self._log_in(running, username, password, address), "asyncauth login")
         try:
             return await self._start_login(running, login.user_id, login.issued_at)
         except UnauthenticatedError:

@@ -17,6 +17,7 @@ from asyncauth.clock import Clock
 from asyncauth.db.engine import Database
 from asyncauth.db.explain import MISSING_TABLES
 from asyncauth.db.loader import Loader
+from asyncauth.db.seed import seed
 from asyncauth.db.state import State, look
 from asyncauth.db.url import parse_url
 from asyncauth.errors import ConfigurationError
@@ -35,6 +36,7 @@ from asyncauth.users import Users
 
 if TYPE_CHECKING:
     from asyncauth.changes.redis import RedisWaker
+    from asyncauth.login.throttle import Throttle
 
 
 class Waker(Protocol):
@@ -69,6 +71,7 @@ class Running:
     upkeep: Upkeep
     wakers: tuple[Waker, ...]
     """LISTEN on PostgreSQL, Redis where it is configured."""
+    throttle: "Throttle | None"
     tasks: Tasks
     background: tuple[asyncio.Task[None], ...]
 
@@ -84,6 +87,8 @@ async def connect(settings: Settings, engine: AsyncEngine, keys: LoadedKeys, clo
     state = await database.read(_read_state)
     if state.missing or state.own_missing:
         raise ConfigurationError(MISSING_TABLES)
+    if settings.seed_at_start:
+        await seed(engine, settings.custom_roles)
     tasks = Tasks()
     group_roles = settings.group_roles if settings.group_roles is not None else not state.fab_version
     loader = Loader(
@@ -102,6 +107,7 @@ async def connect(settings: Settings, engine: AsyncEngine, keys: LoadedKeys, clo
     upkeep = Upkeep(database, follower, api_keys, clock, settings)
     await upkeep.check_triggers()
     await follower.begin()
+    throttle = _throttle(settings, clock, position.epoch)
     wakers = tuple(_wakers(engine, follower, position.epoch, settings))
     loops = [follower.run(tasks), upkeep.run(tasks), *(waker.run() for waker in wakers)]
     loops += [refresh.run(tasks) for refresh in keys.refreshes]
@@ -127,6 +133,7 @@ async def connect(settings: Settings, engine: AsyncEngine, keys: LoadedKeys, clo
         follower=follower,
         upkeep=upkeep,
         wakers=wakers,
+        throttle=throttle,
         tasks=tasks,
         background=tuple(tasks.start(loop, BACKGROUND) for loop in loops),
     )
@@ -158,6 +165,18 @@ def _redis(url: str, epoch: str, wake: Callable[[], None], timeout_seconds: floa
     except ValueError:
         message = "redis_url cannot be read: write redis://host:port, rediss://… or unix://…"
         raise ConfigurationError(message) from None
+
+
+def _throttle(settings: Settings, clock: Clock, epoch: str) -> "Throttle | None":
+    limits = (settings.login_failures_per_user, settings.login_failures_per_address, settings.login_failures_in_all)
+    if not any(limits):
+        return None
+    try:
+        from asyncauth.login.throttle import make_throttle
+    except ImportError:
+        message = "logins are limited and the library for it is missing: pip install 'asyncauth[throttle]'"
+        raise ConfigurationError(message) from None
+    return make_throttle(settings, clock, epoch)
 
 
 def _issuer(ring: KeyRing, settings: Settings) -> Issuer:

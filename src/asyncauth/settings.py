@@ -14,11 +14,13 @@ from pydantic_settings import (
     SettingsError,
 )
 
+from asyncauth.custom_roles import CustomRoles
 from asyncauth.errors import ConfigurationError
 from asyncauth.trusted import TrustedIssuer
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
+FailureCount = Annotated[int | None, Field(ge=0)]
 API_KEY_SECRET_MIN_BYTES = 32
 Names = Annotated[str | tuple[str, ...] | None, NoDecode]
 
@@ -137,6 +139,11 @@ class Settings(BaseSettings):
     group_roles: bool | None = None
     """Whether roles of a user's groups count. None: yes, but not in a database that Airflow's FAB provider manages,
     where they never did: nobody gains rights by moving."""
+    seed_at_start: bool = False
+    """Whether a start makes what is missing of FAB's default roles and of `custom_roles`, as `asyncauth db seed`
+    does."""
+    custom_roles: CustomRoles = Field(default_factory=dict)
+    """Roles that seeding makes if they are missing; in FAB's format, see `CustomRoles`. In the environment: JSON."""
     admin_role: str = "Admin"
     """The role of administrators: its last active holder can be neither deleted, demoted nor switched off."""
 
@@ -146,6 +153,20 @@ class Settings(BaseSettings):
     """Logins that may wait for one of these places; one more is answered 503."""
     password_queue_seconds: Seconds = 5.0
     """How long a login may wait; then 503."""
+    login_failures_per_user: FailureCount = None
+    """Failed logins for one user name within `login_failure_window_seconds`; more are answered 429, but from addresses
+    that have logged this user in before: each of those has this limit for itself. None or 0: no limit. All three need
+    the extra `throttle`, and count in Redis if `redis_url` is set, otherwise each worker for itself."""
+    login_failures_per_address: FailureCount = None
+    """The same for one address: of IPv6, one /64. Holds where `login` is given an address."""
+    login_failures_in_all: FailureCount = None
+    """The same for all together. An address that has logged the user in before is slowed down, not refused."""
+    login_failure_window_seconds: Count = 300
+    """How long failures count, from the first on."""
+    known_address_seconds: Count = 30 * 86_400
+    """How long it is remembered that an address has logged a user in."""
+    known_address_size: Count = 100_000
+    """So many pairs of user and address are remembered in memory; in Redis, all."""
 
     def __init__(self, **values: Any) -> None:
         try:

@@ -7,6 +7,7 @@ from asyncauth.admin.change import Actor
 from asyncauth.admin.explanation import Explanation, HeldRole, explain, list_user_permissions
 from asyncauth.admin.group_changes import add_member, grant_group_role, remove_member, take_group_role
 from asyncauth.admin.groups import GroupInfo, create_group, delete_group, get_group, list_groups, list_members
+from asyncauth.admin.holders import grant_role, take_role
 from asyncauth.admin.paging import Page
 from asyncauth.admin.permissions import (
     create_permissions,
@@ -17,15 +18,14 @@ from asyncauth.admin.permissions import (
     take_permission,
     take_permissions,
 )
-from asyncauth.admin.roles import RoleInfo, create_role, delete_role, get_role, list_roles, update_role
+from asyncauth.admin.role_changes import create_role, delete_role, update_role
+from asyncauth.admin.roles import RoleInfo, get_role, list_roles
 from asyncauth.admin.user_changes import (
     activate_user,
     deactivate_user,
     delete_user,
     end_tokens,
-    grant_role,
     set_password,
-    take_role,
     update_user,
 )
 from asyncauth.admin.users import UserInfo, create_user, get_user, list_users

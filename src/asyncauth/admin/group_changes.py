@@ -94,6 +94,6 @@ async def _link(step: Change, table: Any, values: dict[str, int], *, add: bool) 
     if add:
         await insert_row(step.connection, table, **values)
         return True
-    async with keep_administrator(step) if step.group_roles else nullcontext():
+    async with keep_administrator(step, values.get("user_id")) if step.group_roles else nullcontext():
         await step.connection.execute(delete(table).where(*same))
     return True

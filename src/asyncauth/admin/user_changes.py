@@ -1,19 +1,19 @@
-"""Changing users, ending them, and who holds which role."""
+"""Changing users, and ending them. Who holds which role: `holders.py`."""
 
-from collections.abc import AsyncIterator, Collection, Iterable
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any
 
 from sqlalchemy import delete, update
 
 from asyncauth.admin.administrators import keep_administrator
-from asyncauth.admin.change import Actor, Change, change, local_now
-from asyncauth.admin.held import check_roles, check_user
-from asyncauth.admin.names import get_role_id, get_role_ids, get_user_id, validate
+from asyncauth.admin.change import Actor, Change, change
+from asyncauth.admin.held import check_user
+from asyncauth.admin.holders import set_roles, write_user
+from asyncauth.admin.names import get_user_id, validate
 from asyncauth.admin.paging import require_match
 from asyncauth.admin.users import UserInfo, make_hash, read_user, require_free
 from asyncauth.db.cutoffs import INACTIVE, LOGOUT, PASSWORD, count_cutoffs, insert_cutoff
-from asyncauth.db.ids import insert_row
 from asyncauth.db.tables import group_users, user_roles, users
 from asyncauth.manager import AuthManager
 from asyncauth.model import Written
@@ -84,11 +84,11 @@ async def update_user(
             await check_user(step, user_id, before.username)
         await require_free(step.connection, username=values.get("username"), email=values.get("email"), but=user_id)
         risky = active is False or role_names is not None
-        async with keep_administrator(step) if risky else nullcontext():
-            roles_changed = role_names is not None and await _set_roles(step, user_id, before, role_names)
+        async with keep_administrator(step, user_id) if risky else nullcontext():
+            roles_changed = role_names is not None and await set_roles(step, user_id, before, role_names)
             if values or roles_changed:
                 async with _ending_tokens(step, user_id, _reason(before, values)):
-                    await _write(step, user_id, values)
+                    await write_user(step, user_id, values)
         after = await read_user(step.connection, user_id)
         await _record_update(step, before, after, password="password" in values)
         return after
@@ -148,7 +148,7 @@ async def delete_user(
         require_match(before.etag, if_match)
         await check_user(step, user_id, before.username)
         run = step.connection.execute
-        async with keep_administrator(step), _ending_tokens(step, user_id, DELETED):
+        async with keep_administrator(step, user_id), _ending_tokens(step, user_id, DELETED):
             # As FAB does; databases of older releases have no cascades.
             await run(delete(user_roles).where(user_roles.c.user_id == user_id))
             await run(delete(group_users).where(group_users.c.user_id == user_id))
@@ -158,69 +158,6 @@ async def delete_user(
         await step.record("delete", "user", user_id, before.username, before=_content(before))
 
     return await change(auth, actor, work)
-
-
-async def grant_role(auth: AuthManager, *, username: str, role: str, actor: Actor | None = None) -> Written[None]:
-    """Give a user a role; no error if the user holds it.
-
-    Raises:
-        NotFoundError: the user or the role does not exist.
-        EscalationError: the role holds more than the actor.
-        UnavailableError: the database did not answer.
-    """
-    return await _grant_or_take(auth, username, role, actor, grant=True)
-
-
-async def take_role(auth: AuthManager, *, username: str, role: str, actor: Actor | None = None) -> Written[None]:
-    """Take a role from a user; no error if the user does not hold it.
-
-    Raises:
-        NotFoundError: the user or the role does not exist.
-        LastAdministratorError: nobody would be left who can manage the others.
-        EscalationError: the role holds more than the actor.
-        UnavailableError: the database did not answer.
-    """
-    return await _grant_or_take(auth, username, role, actor, grant=False)
-
-
-async def _grant_or_take(
-    auth: AuthManager, username: str, role: str, actor: Actor | None, *, grant: bool
-) -> Written[None]:
-    async def work(step: Change) -> None:
-        user_id = await get_user_id(step.connection, username, lock=True)
-        await get_role_id(step.connection, role)
-        before = await read_user(step.connection, user_id)
-        if grant is (role in before.roles):
-            return
-        names = {*before.roles, role} if grant else {*before.roles} - {role}
-        async with keep_administrator(step) if not grant else nullcontext():
-            await _set_roles(step, user_id, before, names)
-            await _write(step, user_id, {})
-        what = "grant_role" if grant else "take_role"
-        held = {"roles": sorted(before.roles)}, {"roles": sorted(names)}
-        await step.record(what, "user", user_id, before.username, *held)
-
-    return await change(auth, actor, work)
-
-
-async def _set_roles(step: Change, user_id: int, before: UserInfo, names: Collection[str]) -> bool:
-    """Make these the user's roles; whether that changed anything."""
-    granted = await get_role_ids(step.connection, set(names) - set(before.roles))
-    taken = await get_role_ids(step.connection, set(before.roles) - set(names))
-    await check_roles(step, {*granted.values(), *taken.values()})
-    if taken:
-        held = user_roles.c.user_id == user_id, user_roles.c.role_id.in_(taken.values())
-        await step.connection.execute(delete(user_roles).where(*held))
-    for role_id in granted.values():
-        await insert_row(step.connection, user_roles, user_id=user_id, role_id=role_id)
-    return bool(granted or taken)
-
-
-async def _write(step: Change, user_id: int, values: dict[str, Any]) -> None:
-    stamps: dict[str, Any] = {"changed_on": local_now()}
-    if step.actor_id is not None:
-        stamps["changed_by_fk"] = step.actor_id
-    await step.connection.execute(update(users).where(users.c.id == user_id).values(**values, **stamps))
 
 
 def _reason(before: UserInfo, values: dict[str, Any]) -> str | None:

@@ -5,7 +5,7 @@ from typing import Any
 from fastapi import APIRouter, Body, Request
 from starlette.responses import RedirectResponse, Response
 
-from asyncauth.api.parts import Manager
+from asyncauth.api.parts import Manager, address_of
 from asyncauth.api.problems import FabRoute, fab_errors
 from asyncauth.api.schemas import LoginResponse
 from asyncauth.errors import InvalidValueError
@@ -23,12 +23,12 @@ def token_routes(login_url: str) -> APIRouter:
     @router.post("/token", status_code=201, responses=_ERRORS)
     async def create_token(response: Response, auth: Manager, body: dict[str, Any] = _CREDENTIALS) -> LoginResponse:
         """Give a token for a user name (in any case) or e-mail, and a password."""
-        return await _log_in(response, auth, body, None)
+        return await _log_in(request, response, auth, body, None)
 
     @router.post("/token/cli", status_code=201, responses=_ERRORS)
     async def create_token_cli(response: Response, auth: Manager, body: dict[str, Any] = _CREDENTIALS) -> LoginResponse:
         """The same for command lines: it lives for `jwt_cli_expiration_seconds`."""
-        return await _log_in(response, auth, body, auth.settings.jwt_cli_expiration_seconds)
+        return await _log_in(request, response, auth, body, auth.settings.jwt_cli_expiration_seconds)
 
     @router.get("/logout", status_code=307, response_class=RedirectResponse)
     async def logout(request: Request) -> RedirectResponse:
@@ -43,10 +43,11 @@ def token_routes(login_url: str) -> APIRouter:
 
 
 async def _log_in(
-    response: Response, auth: AuthManager, body: dict[str, Any], lifetime_seconds: int | None
+    request: Request, response: Response, auth: AuthManager, body: dict[str, Any], lifetime_seconds: int | None
 ) -> LoginResponse:
     username, password = body.get("username"), body.get("password")
     if not (isinstance(username, str) and isinstance(password, str) and username and password):
         raise InvalidValueError("Username and password must be provided")
     response.headers["Cache-Control"] = "no-store"  # RFC 6749 section 5.1
-    return LoginResponse(access_token=await auth.login(username, password, lifetime_seconds=lifetime_seconds))
+    token = await auth.login(username, password, address_of(request), lifetime_seconds=lifetime_seconds)
+    return LoginResponse(access_token=token)

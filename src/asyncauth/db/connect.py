@@ -22,7 +22,9 @@ UPGRADE_SECONDS = 600
 """Longer than one waits for another process (`lock.WAIT_SECONDS`)."""
 
 
-async def with_connection(target: str | AsyncEngine, work: Callable[[Connection], T], *, create: bool) -> T:
+async def with_connection(
+    target: str | AsyncEngine, work: Callable[[Connection], T], *, create: bool, patience_seconds: float | None = None
+) -> T:
     """Run `work` with a new connection; a sync driver runs in a worker thread.
 
     Who is cancelled meanwhile waits for its end, which every async driver reaches within `LOOK_SECONDS`, or
@@ -32,25 +34,27 @@ async def with_connection(target: str | AsyncEngine, work: Callable[[Connection]
         target: a URL, or an engine, which stays open.
         work: commits what it wants to keep.
         create: whether an upgrade is meant, so that an SQLite file that does not exist may be made.
+        patience_seconds: how long an async driver may take; None: as said above.
 
     Raises:
         ConfigurationError: the URL cannot be used, or the database refuses; the message says why.
     """
+    seconds = patience_seconds or (UPGRADE_SECONDS if create else LOOK_SECONDS)
     if isinstance(target, AsyncEngine):
-        return await _with_engine(target, work, create)
+        return await _with_engine(target, work, seconds)
     url = await anyio.to_thread.run_sync(_parse, target, create)
     if not is_async(url):
         return await anyio.to_thread.run_sync(_with_sync_driver, url, work)
     engine = await anyio.to_thread.run_sync(_make_engine, url)  # reads the modules of the driver
     try:
-        return await _with_engine(engine, work, create)
+        return await _with_engine(engine, work, seconds)
     finally:
         with anyio.CancelScope(shield=True):
             await engine.dispose()
 
 
-async def _with_engine(engine: AsyncEngine, work: Callable[[Connection], T], create: bool) -> T:
-    with explained(engine.url), anyio.fail_after(UPGRADE_SECONDS if create else LOOK_SECONDS, shield=True):
+async def _with_engine(engine: AsyncEngine, work: Callable[[Connection], T], seconds: float) -> T:
+    with explained(engine.url), anyio.fail_after(seconds, shield=True):
         async with AsyncExitStack() as stack:
             with anyio.fail_after(CONNECT_SECONDS):
                 connection = await stack.enter_async_context(engine.connect())

@@ -10,6 +10,7 @@ from asyncauth.errors import (
     CredentialsMissingError,
     MalformedTokenError,
     TokenError,
+    TooManyAttemptsError,
     UnauthenticatedError,
     UnavailableError,
     UserInactiveError,
@@ -61,7 +62,7 @@ def refusal(error: AuthError) -> Answer:
     if isinstance(error, UnauthenticatedError):
         challenge = 'Bearer error="invalid_token"' if isinstance(error, PRESENTED) else "Bearer"
         return json_answer(error.status, error.public_message, {"WWW-Authenticate": challenge})
-    if isinstance(error, UnavailableError):
+    if isinstance(error, UnavailableError | TooManyAttemptsError):
         return json_answer(error.status, error.public_message, {"Retry-After": str(error.retry_after_seconds)})
     # What is left, ForbiddenError and ChangeError, explains itself to a caller who is known.
     return json_answer(error.status, str(error))

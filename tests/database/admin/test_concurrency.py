@@ -67,8 +67,8 @@ def meeting(monkeypatch: pytest.MonkeyPatch) -> Meeting:
     look = administrators._has_administrator
     looks: dict[int, int] = {}
 
-    async def and_meet(step: Change) -> bool:
-        found = await look(step)
+    async def and_meet(step: Change, user_id: int | None = None) -> bool:
+        found = await look(step, user_id)
         looks[id(step)] = looks.get(id(step), 0) + 1
         if looks[id(step)] == 2 and found:
             await made.wait()

@@ -115,3 +115,16 @@ async def test_as_it_is_now(auth: AuthManager, engine: AsyncEngine, people: Peop
     for user_id in (0, -1, 4711, 2**31, 2**70):
         with pytest.raises(ForbiddenError):
             await admin.create_role(auth, "x", actor=Actor(user_id, "nobody"))
+
+
+async def test_the_user_of_a_request(auth: AuthManager, people: People) -> None:
+    """Whoever comes with an API key is narrowed by its scope here as well."""
+    key = (await admin.create_api_key(auth, username="root", name="reader", scopes=[READ])).value
+    actor = Actor.of(await auth.get_user_from_token(key.text), "2001:db8::1")
+    assert (actor.user_id, actor.name, actor.address) == (people.root.user_id, "root", "2001:db8::1")
+    with pytest.raises(EscalationError):
+        await admin.grant_role(auth, username="ada", role="Clerk", actor=actor)
+    with pytest.raises(EscalationError):
+        await admin.create_api_key(auth, username="root", name="more", actor=actor)
+    whole = Actor.of(await auth.get_user(username="root"))
+    await admin.grant_role(auth, username="ada", role="Clerk", actor=whole)

@@ -6,9 +6,10 @@ import httpx
 import jwt
 import pytest
 
-from asyncauth import AuthManager, admin
+from asyncauth import AuthManager, Settings, admin
 from asyncauth.api import make_app
 from asyncauth.web.cookies import CookiePolicy
+from tests.managers import quiet
 from tests.web.api.conftest import FAB, user_body
 from tests.web.conftest import bearer
 
@@ -73,3 +74,22 @@ async def test_leaving(http: httpx.AsyncClient, auth: AuthManager) -> None:
         assert (left.status_code, left.headers["Location"]) == (307, "/")
         assert left.headers["Set-Cookie"].startswith("__Host-asyncauth=; Max-Age=0; Path=/")
     assert (await http.get(f"{FAB}/users", headers=bearer(token))).status_code == 200
+
+
+async def test_too_many_failures(settings: Settings, root: object) -> None:
+    """429 and when to come again, in FAB's form; counted by the peer's address, whatever a client writes."""
+    limits = {"login_failures_per_address": 2, "login_failures_per_user": None}
+    async with AuthManager(quiet(settings, **limits)) as limited:
+        app = make_app(limited)
+        for peer, expected in (("192.0.2.1", 429), ("192.0.2.2", 201)):
+            transport = httpx.ASGITransport(app, client=(peer, 1))
+            async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as http:
+                for number in range(2 if expected == 429 else 0):
+                    headers = {"X-Forwarded-For": f"198.51.100.{number}"}
+                    wrong = {"username": f"u{number}", "password": "wrong"}
+                    assert (await http.post("/auth/token", json=wrong, headers=headers)).status_code == 401
+                right = {"username": "ada", "password": "correct horse"}
+                answer = await http.post("/auth/token/cli", json=right)
+                assert answer.status_code == expected, answer.text
+                assert ("Retry-After" in answer.headers) is (expected == 429)
+                assert set(answer.json()) == ({"detail"} if expected == 429 else {"access_token"})

@@ -1,0 +1,55 @@
+"""`asyncauth serve`: the HTTP API in uvicorn."""
+
+from importlib.util import find_spec
+from typing import Annotated
+
+import anyio
+import typer
+
+from asyncauth.errors import ConfigurationError
+from asyncauth.manager import AuthManager
+from asyncauth.settings import Settings
+
+APP = "asyncauth.web.server:create_app"
+"""What is served: a function without arguments that makes an ASGI app from the environment."""
+
+
+def serve(
+    host: Annotated[str, typer.Option(help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65_535)] = 8080,
+    workers: Annotated[int, typer.Option(min=1, help="Processes.")] = 1,
+    proxy: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="ADDRESS",
+            help="A proxy in front (address or network; may be given several times) whose X-Forwarded-For is believed. "
+            "Without any, nobody's is: a client could pass for any address.",
+        ),
+    ] = None,
+) -> None:
+    """Serve the HTTP API, configured by the environment (ASYNCAUTH_…), until it is ended.
+
+    Exit codes: 0 ended, 1 it cannot start, 2 wrong usage.
+    """
+    if find_spec("uvicorn") is None or find_spec("starlette") is None:
+        raise ConfigurationError("serving needs uvicorn and starlette: pip install 'asyncauth[serve]'")
+    import uvicorn
+
+    anyio.run(_try, Settings())
+    uvicorn.run(
+        APP,
+        factory=True,
+        host=host,
+        port=port,
+        workers=workers,
+        proxy_headers=bool(proxy),
+        forwarded_allow_ips=proxy or [],
+        server_header=False,
+        log_level="info",
+    )
+
+
+async def _try(settings: Settings) -> None:
+    """Fail now, with one sentence, rather than in a worker."""
+    async with AuthManager(settings):
+        pass

@@ -1,0 +1,85 @@
+"""The app behind `asyncauth serve`: login, who am I, health and public keys."""
+
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.util import find_spec
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from asyncauth.bootstrap import close_auth_manager, create_auth_manager, get_auth_manager
+from asyncauth.errors import InvalidValueError
+from asyncauth.settings import Settings
+from asyncauth.web.starlette import current_user, health_routes, install, jwks_routes
+
+MAX_BODY_BYTES = 16 * 1024
+LIMITS = {"login_failures_per_user": 10, "login_failures_per_address": 10, "login_failures_in_all": 1000}
+"""Of failed logins within five minutes, where the settings say nothing: those of PyPI. 0 turns one off."""
+
+
+def create_app(settings: Settings | None = None) -> Starlette:
+    """An ASGI app with a manager of its own. `settings`: None reads the environment.
+
+    Raises:
+        ConfigurationError: a setting is wrong.
+    """
+    limited = with_limits(settings if settings is not None else Settings())
+
+    @asynccontextmanager
+    async def lifespan(_: Starlette) -> AsyncIterator[None]:
+        await create_auth_manager(limited)
+        try:
+            yield
+        finally:
+            await close_auth_manager()
+
+    routes = [Route("/login", log_in, methods=["POST"]), Route("/me", read_me), *health_routes(), *jwks_routes()]
+    app = Starlette(routes=routes, lifespan=lifespan)
+    install(app, public=["/login"])
+    return app
+
+
+def with_limits(settings: Settings) -> Settings:
+    """The settings with `LIMITS` where they name none."""
+    if find_spec("limits") is None:
+        return settings
+    return settings.model_copy(
+        update={name: amount for name, amount in LIMITS.items() if getattr(settings, name) is None}
+    )
+
+
+async def log_in(request: Request) -> Response:
+    """User name and password in a JSON object → `{"access_token": …}`."""
+    body = await _read_object(request)
+    username, password = body.get("username"), body.get("password")
+    if not isinstance(username, str) or not isinstance(password, str):
+        raise InvalidValueError("send a JSON object with username and password, both text")
+    address = request.client.host if request.client is not None else None
+    token = await get_auth_manager().login(username, password, address)
+    return JSONResponse({"access_token": token, "token_type": "bearer"}, headers={"Cache-Control": "no-store"})
+
+
+async def read_me(request: Request) -> Response:
+    """Who sends this."""
+    user = current_user(request)
+    me = {"id": user.id, "username": user.username, "roles": [role.name for role in user.roles]}
+    return JSONResponse(me, headers={"Cache-Control": "no-store"})
+
+
+async def _read_object(request: Request) -> dict[str, Any]:
+    body = b""
+    async for piece in request.stream():
+        body += piece
+        if len(body) > MAX_BODY_BYTES:
+            raise InvalidValueError(f"the body is longer than {MAX_BODY_BYTES} bytes")
+    try:
+        value = json.loads(body)
+    except (ValueError, RecursionError):
+        value = None
+    if not isinstance(value, dict):
+        raise InvalidValueError("send a JSON object with username and password, both text")
+    return value
