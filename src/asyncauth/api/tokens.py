@@ -21,12 +21,16 @@ def token_routes(login_url: str) -> APIRouter:
     router = APIRouter(route_class=FabRoute)
 
     @router.post("/token", status_code=201, responses=_ERRORS)
-    async def create_token(response: Response, auth: Manager, body: dict[str, Any] = _CREDENTIALS) -> LoginResponse:
+    async def create_token(
+        request: Request, response: Response, auth: Manager, body: dict[str, Any] = _CREDENTIALS
+    ) -> LoginResponse:
         """Give a token for a user name (in any case) or e-mail, and a password."""
         return await _log_in(request, response, auth, body, None)
 
     @router.post("/token/cli", status_code=201, responses=_ERRORS)
-    async def create_token_cli(response: Response, auth: Manager, body: dict[str, Any] = _CREDENTIALS) -> LoginResponse:
+    async def create_token_cli(
+        request: Request, response: Response, auth: Manager, body: dict[str, Any] = _CREDENTIALS
+    ) -> LoginResponse:
         """The same for command lines: it lives for `jwt_cli_expiration_seconds`."""
         return await _log_in(request, response, auth, body, auth.settings.jwt_cli_expiration_seconds)
 
