@@ -18,14 +18,14 @@ Need = Pair | str
 Operation = tuple[str, str]
 
 
-def _fab(kind: str, what: str, body: dict[str, Any]) -> dict[Operation, tuple[Need, int, Any]]:
+def _fab(kind: str, what: str, body: dict[str, Any], change: dict[str, Any]) -> dict[Operation, tuple[Need, int, Any]]:
     """The five routes that users and roles both have."""
     name = "{username}" if kind == "Users" else "{name}"
     return {
         ("GET", f"{FAB}/{what}"): (("can_read", kind), 200, None),
         ("POST", f"{FAB}/{what}"): (("can_create", kind), 200, body),
         ("GET", f"{FAB}/{what}/{name}"): (("can_read", kind), 200, None),
-        ("PATCH", f"{FAB}/{what}/{name}"): (("can_edit", kind), 200, {**body}),
+        ("PATCH", f"{FAB}/{what}/{name}"): (("can_edit", kind), 200, change),
         ("DELETE", f"{FAB}/{what}/{name}"): (("can_delete", kind), 204 if kind == "Users" else 200, None),
     }
 
@@ -34,8 +34,8 @@ EXPECTED: dict[Operation, tuple[Need, int, Any]] = {
     ("POST", "/auth/token"): (OPEN, 201, {"username": "root", "password": "correct horse"}),
     ("POST", "/auth/token/cli"): (OPEN, 201, {"username": "root", "password": "correct horse"}),
     ("GET", "/auth/logout"): (OPEN, 307, None),
-    **_fab("Users", "users", user_body("new")),
-    **_fab("Roles", "roles", {"name": "New"}),
+    **_fab("Users", "users", user_body("new"), {"first_name": "T"}),
+    **_fab("Roles", "roles", {"name": "New"}, {"name": "Target"}),
     ("GET", f"{FAB}/permissions"): (("can_read", "Roles"), 200, None),
     ("POST", f"{OURS}/users/{{username}}/activate"): (("can_edit", "Users"), 200, None),
     ("POST", f"{OURS}/users/{{username}}/deactivate"): (("can_edit", "Users"), 200, None),
