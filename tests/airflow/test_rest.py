@@ -4,6 +4,7 @@ differences that `docs/coming-from-fab.md` lists."""
 import asyncio
 import json
 import random
+import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing
@@ -11,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from anyio import to_thread
 from sqlalchemy import create_engine, text
 
 from asyncauth import AuthManager, Settings, passwords
@@ -63,10 +65,10 @@ def backend() -> str:
 @pytest.fixture
 def database(databases: Databases, airflow: Airflow, backend: str) -> Iterator[Database]:
     """A copy of Airflow's database, adopted."""
-    template = airflow.database
     copy = databases.empty(backend)
-    copy.host.drop_database(copy.name)
-    copy.host.copy_database(template.name, copy.name)
+    paths = [database.sync_url.partition(":///")[2] for database in (airflow.database, copy)]
+    with closing(sqlite3.connect(paths[0])) as theirs, closing(sqlite3.connect(paths[1])) as ours:
+        theirs.backup(ours)  # with what is only in the write-ahead log yet
     asyncio.run(upgrade(copy.url))
     yield copy
     copy.host.drop_database(copy.name)
@@ -216,8 +218,12 @@ def is_listed(ask: Ask, theirs: int, ours: int) -> bool:
     return (method, theirs, ours) == ("PATCH", 200, 409) and f"{FAB}/roles/" in path
 
 
-def rows(database: Database) -> dict[str, list[tuple[Any, ...]]]:
+async def rows(database: Database) -> dict[str, list[tuple[Any, ...]]]:
     """What stands in the tables, by name."""
+    return await to_thread.run_sync(_read, database)
+
+
+def _read(database: Database) -> dict[str, list[tuple[Any, ...]]]:
     engine = create_engine(database.sync_url)
     with engine.connect() as connection:
         found = {name: sorted(map(tuple, connection.execute(text(sql)))) for name, sql in READ_ROWS.items()}
@@ -231,7 +237,7 @@ async def test_random_calls(
     """One sequence on both, each on its own copy of one database."""
     monkeypatch.setattr(passwords, "DEFAULT_SCHEME", Scheme("scrypt:16:1:1", n=16, r=1, p=1))
     token = auth.issue_token((await auth.get_user(username=ADMIN)).id)
-    assert rows(database) == rows(airflow.database)
+    assert await rows(database) == await rows(airflow.database)
     dice = Dice(1, [("can_read", "DAGs"), ("can_edit", "DAGs"), ("can_delete", "Website"), ("can_read", "Pools")])
     statuses: Counter[tuple[str, int]] = Counter()
     for number in range(ALL_CALLS if full else CALLS):
@@ -245,7 +251,7 @@ async def test_random_calls(
         if answer.is_success:
             ours = answer.json() if answer.content else None
             assert normal(ours) == normal(their_body), (number, ask)
-    assert rows(database) == rows(airflow.database)
+    assert await rows(database) == await rows(airflow.database)
     assert min(statuses[method, 200] for method in ("GET", "POST", "PATCH")) > 10
     assert {code for _, code in statuses} >= {200, 201, 204, 400, 401, 404, 409, 422}
 
