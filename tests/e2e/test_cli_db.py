@@ -114,3 +114,17 @@ def test_typer_is_asked_for_where_it_is_missing(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(asyncauth.cli, "find_spec", lambda _name: None)
     with pytest.raises(SystemExit, match=r"needs typer: pip install 'asyncauth\[cli\]'"):
         asyncauth.cli.main()
+
+
+def test_seeding_with_roles_of_ones_own(tmp_path: Path) -> None:
+    url = {"ASYNCAUTH_DATABASE_URL": f"sqlite:///{tmp_path}/auth.db"}
+    assert "no SQLite file" in failure("db", "seed", **url)
+    run("db", "upgrade", **url)
+    assert run("db", "seed", **url).stdout == "made 5 roles, 105 permissions, 258 grants\n"
+    path = tmp_path / "roles.json"
+    path.write_text('{"Auditor": [{"action": "can_read", "resource": "Books"}]}', encoding="utf-8")
+    made = run("db", "seed", "--custom-roles", str(path), **url)
+    assert made.stdout == "made 1 role, 1 permission, 3 grants\n"
+    assert run("db", "seed", ASYNCAUTH_CUSTOM_ROLES_FILE=str(path), **url).stdout == "there was nothing to seed\n"
+    assert "custom roles are written" in failure("db", "seed", ASYNCAUTH_CUSTOM_ROLES="[]", **url)
+    assert "cannot be read" in failure("db", "seed", "--custom-roles", str(tmp_path / "no"), **url)

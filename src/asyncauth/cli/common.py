@@ -25,6 +25,8 @@ from asyncauth.manager import AuthManager
 from asyncauth.settings import Settings
 
 T = TypeVar("T")
+PATIENCE_SECONDS = 10.0
+"""How long a command gives the database at least: a person would rather wait than type it again."""
 
 
 class Form(StrEnum):
@@ -40,9 +42,11 @@ Output = Annotated[Form, typer.Option("--output", "-o", help="For people, or for
 def run(work: Callable[[AuthManager], Awaitable[T]]) -> T:
     """Run `work` with a manager made from the environment (`ASYNCAUTH_…`)."""
     # A command ends before anything could happen that it would have to hear of; and limits are for others' guesses.
+    settings = Settings()
     calm: dict[str, Any] = {"listen": False, "seed_at_start": False}
     calm |= dict.fromkeys(("login_failures_per_user", "login_failures_per_address", "login_failures_in_all"))
-    return anyio.run(partial(_run, work, Settings().model_copy(update=calm)))
+    calm["database_timeout_seconds"] = max(settings.database_timeout_seconds, PATIENCE_SECONDS)
+    return anyio.run(partial(_run, work, settings.model_copy(update=calm)))
 
 
 async def _run(work: Callable[[AuthManager], Awaitable[T]], settings: Settings) -> T:
@@ -88,7 +92,9 @@ async def every(page: Callable[[int], Awaitable[Page[T]]]) -> AsyncIterator[T]:
 
 def tracked(items: Sequence[T], what: str) -> Iterable[T]:
     """The items, with a bar on the terminal that shows how many are done."""
-    return track(items, what, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+    if not sys.stderr.isatty():
+        return items
+    return track(items, what, console=Console(stderr=True), transient=True)
 
 
 def read_json(path: Path, form: TypeAdapter[T]) -> T:

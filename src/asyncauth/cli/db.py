@@ -7,6 +7,7 @@ from typing import Annotated
 import anyio
 import typer
 
+from asyncauth.cli.common import counted
 from asyncauth.custom_roles import CustomRoles, read_custom_roles
 from asyncauth.db import migrate
 from asyncauth.db.explain import MISSING_TABLES
@@ -87,7 +88,8 @@ def seed(
     url = get_url(database_url)
     made = anyio.run(make_missing, url, _custom_roles(custom_roles))
     if made:
-        typer.echo(f"made {made.roles} roles, {made.permissions} permissions, {made.grants} grants")
+        numbers = (made.roles, "role"), (made.permissions, "permission"), (made.grants, "grant")
+        typer.echo(f"made {', '.join(counted(number, noun) for number, noun in numbers)}")
     else:
         typer.echo("there was nothing to seed")
 

@@ -2,8 +2,9 @@
 
 import time
 from collections.abc import Iterator
+from typing import Any
 
-from sqlalchemy import Connection, and_, exists, func, select, true
+from sqlalchemy import ColumnElement, Connection, and_, exists, func, literal_column, select, true
 
 from asyncauth.db.findings import Finding
 from asyncauth.db.state import look
@@ -21,10 +22,10 @@ def examine(connection: Connection, group_roles_setting: bool | None, admin_role
 
 
 def _clock(connection: Connection) -> Iterator[Finding]:
-    seconds = {
+    seconds: ColumnElement[Any] | None = {
         "postgresql": func.extract("epoch", func.clock_timestamp()),
-        "mysql": func.unix_timestamp(func.sysdate(6)),
-        "mariadb": func.unix_timestamp(func.sysdate(6)),
+        "mysql": literal_column("UNIX_TIMESTAMP(NOW(6))"),
+        "mariadb": literal_column("UNIX_TIMESTAMP(NOW(6))"),
     }.get(connection.dialect.name)
     if seconds is None:  # SQLite has the clock of this machine
         return
