@@ -220,7 +220,8 @@ def rest_client() -> Any:
     from fastapi.testclient import TestClient
 
     app = FastAPI()
-    init_auth_manager(app)
+    manager: Any = init_auth_manager(app)
+    manager.flask_app.config["AUTH_USER_REGISTRATION_ROLE"] = "Public"
     return TestClient(app, raise_server_exceptions=False)
 
 

@@ -31,6 +31,7 @@ NAMES = ["ann", "Ann", "bob", "cleo", "dan", "eve"]
 EMAILS = [f"{name}@x.example" for name in ("ann", "bob", "cleo", "dan", "eve")]
 ROLES = ["Auditor", "Editor", "Pilot", "Viewer"]
 UNKNOWN = "Nobody"
+DEFAULT_ROLE = "Public"  # `provider.rest_client` names the same
 PASSWORDS = ["correct horse", "battery staple"]
 FAB = "/auth/fab/v1"
 Ask = tuple[str, str, Any]
@@ -90,7 +91,7 @@ def settings(database: Database) -> Settings:
 @pytest.fixture
 async def http(auth: AuthManager) -> AsyncIterator[httpx.AsyncClient]:
     """Our API."""
-    transport = httpx.ASGITransport(make_app(auth), raise_app_exceptions=False)
+    transport = httpx.ASGITransport(make_app(auth, default_role=DEFAULT_ROLE), raise_app_exceptions=False)
     async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as client:
         yield client
 

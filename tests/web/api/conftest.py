@@ -63,7 +63,7 @@ async def auth(settings: Settings) -> AsyncIterator[AuthManager]:
 @pytest.fixture
 def app(auth: AuthManager) -> FastAPI:
     """The whole API."""
-    return make_app(auth, login_url="/login/")
+    return make_app(auth, login_url="/login/", default_role="Public")
 
 
 @pytest.fixture

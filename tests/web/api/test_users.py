@@ -43,7 +43,7 @@ async def test_make_read_change_delete(call: Call, auth: AuthManager) -> None:
 
 
 async def test_who_names_no_role_gets_the_default(call: Call, auth: AuthManager) -> None:
-    """As FAB does it; 400 if that role is not there, and nothing if the app says so."""
+    """As FAB does it; 400 if that role is not there."""
     for name, roles in (("one", None), ("two", [])):
         answer = await call("POST", f"{FAB}/users", json=user_body(name, roles=roles))
         assert answer.json()["roles"] == [{"name": "Public"}]
@@ -53,8 +53,8 @@ async def test_who_names_no_role_gets_the_default(call: Call, auth: AuthManager)
 
 
 async def test_no_default_role(auth: AuthManager, root: dict[str, str]) -> None:
-    """If the app says so."""
-    transport = httpx.ASGITransport(make_app(auth, prefix="/x", default_role=None))
+    """If the app names none."""
+    transport = httpx.ASGITransport(make_app(auth, prefix="/x"))
     async with httpx.AsyncClient(transport=transport, base_url="http://testserver") as http:
         answer = await http.post("/x/fab/v1/users", json=user_body(), headers=root)
     assert (answer.status_code, answer.json()["roles"]) == (200, [])
