@@ -212,11 +212,36 @@ def read_revocations() -> list[tuple[str, int]]:
         return [(row.jti, int(row.exp.timestamp())) for row in session.scalars(select(RevokedToken))]
 
 
+@cache
+def rest_client() -> Any:
+    """A client of the REST API of the provider, mounted as Airflow mounts it."""
+    from airflow.api_fastapi.app import init_auth_manager
+    from fastapi import FastAPI
+    from fastapi.testclient import TestClient
+
+    app = FastAPI()
+    manager: Any = init_auth_manager(app)
+    manager.flask_app.config["AUTH_USER_REGISTRATION_ROLE"] = "Public"
+    return TestClient(app, raise_server_exceptions=False)
+
+
+def rest(method: str, path: str, token: str, body: Any = None) -> tuple[int, Any]:
+    """Status and JSON of an answer of the REST API."""
+    answer = rest_client().request(method, path, json=body, headers={"Authorization": f"Bearer {token}"})
+    is_json = answer.headers.get("Content-Type", "").startswith("application/json")
+    return answer.status_code, answer.json() if is_json else None
+
+
+def describe_rest() -> dict[str, Any]:
+    """The OpenAPI document of the provider's REST API."""
+    return dict(rest_client().get("/auth/openapi.json").json())
+
+
 COMMANDS: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
         *(cli, set_up, migrate, migrate_by_files, read_users, add_user, add_permission, patch, set_active, check_login),
-        *(sign, validate, read_kid, find_username, revoke, read_revocations),
+        *(sign, validate, read_kid, find_username, revoke, read_revocations, rest, describe_rest),
     )
 }
 

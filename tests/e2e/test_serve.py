@@ -85,6 +85,10 @@ def test_it_serves_and_believes_no_forwarded_address(environment: dict[str, str]
         assert answer.headers["Cache-Control"] == "no-store"
         me = client.get("/me", headers={"Authorization": f"Bearer {answer.json()['access_token']}"})
         assert me.json()["username"] == "ada"
+        token = client.post("/auth/token", json={"username": "ada", "password": PASSWORD}).json()["access_token"]
+        for path, code in (("/auth/fab/v1/users", 403), ("/auth/v1/groups", 403), ("/auth/openapi.json", 200)):
+            assert client.get(path, headers={"Authorization": f"Bearer {token}"}).status_code == code
+        assert client.get("/auth/v1/groups").headers["Content-Type"] == "application/problem+json"
         codes = [log_in(client, "x", **{"X-Forwarded-For": f"192.0.2.{n}"}).status_code for n in range(4)]
         assert codes == [401, 401, 429, 429]
         refused = log_in(client, PASSWORD, **{"X-Forwarded-For": "192.0.2.99"})

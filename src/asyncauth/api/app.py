@@ -14,7 +14,7 @@ from asyncauth.web.fastapi import install
 FAB_PREFIX, OUR_PREFIX = "/fab/v1", "/v1"
 
 
-def make_router(*, prefix: str = "/auth", login_url: str = "/", default_role: str | None = "Public") -> APIRouter:
+def make_router(*, prefix: str = "/auth", login_url: str = "/", default_role: str | None = None) -> APIRouter:
     """All routes, for an app that `asyncauth.web.fastapi.install` has set up.
 
     Args:
@@ -39,7 +39,7 @@ def make_app(
     cookie: CookiePolicy | None = None,
     prefix: str = "/auth",
     login_url: str = "/",
-    default_role: str | None = "Public",
+    default_role: str | None = None,
     lifespan: Any = None,
 ) -> FastAPI:
     """An app with all routes and their documentation (`…/docs`, `…/openapi.json`), which anybody may read, as with FAB.

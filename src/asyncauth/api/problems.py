@@ -109,7 +109,7 @@ def _of_auth_error(error: AuthError) -> Response:
     answer = refusal(error)
     # Outside, every refused token looks the same.
     general = next((kind for kind in (UnauthenticatedError, UnavailableError) if isinstance(error, kind)), type(error))
-    headers = {name: answer.headers[name] for name in ("WWW-Authenticate", "Retry-After") if name in answer.headers}
+    headers = {name: text for name, text in answer.headers.items() if name in {"WWW-Authenticate", "Retry-After"}}
     return _problem(answer.status, general.code, json.loads(answer.body)["detail"], headers)
 
 

@@ -39,7 +39,7 @@ class ActionResource(_Open):
     resource: Resource
 
 
-class RoleName(_Open):
+class Role(_Open):
     """A role that a user holds."""
 
     name: str = Field(examples=["Viewer"])
@@ -90,7 +90,7 @@ class UserBody(_Strict):
     email: str = Field(min_length=1, examples=["ada@example.com"])
     first_name: str = Field(min_length=1, examples=["Ada"])
     last_name: str = Field(min_length=1, examples=["Lovelace"])
-    roles: list[RoleName] | None = None
+    roles: list[Role] | None = None
     password: SecretStr
 
 
@@ -101,7 +101,7 @@ class UserPatchBody(_Strict):
     email: str | None = Field(default=None, min_length=1)
     first_name: str | None = Field(default=None, min_length=1)
     last_name: str | None = Field(default=None, min_length=1)
-    roles: list[RoleName] | None = Field(default=None, description="All that the user holds afterwards.")
+    roles: list[Role] | None = Field(default=None, description="All that the user holds afterwards.")
     password: SecretStr | None = Field(default=None, description="Ends the user's tokens.")
 
 
@@ -112,7 +112,7 @@ class UserResponse(_Open):
     email: str = Field(examples=["ada@example.com"])
     first_name: str
     last_name: str
-    roles: list[RoleName] | None = None
+    roles: list[Role] | None = None
     active: bool | None = None
     last_login: datetime | None = None
     login_count: int | None = None
@@ -124,7 +124,7 @@ class UserResponse(_Open):
     def of(cls, user: UserInfo) -> "UserResponse":
         """As FAB shows it."""
         fields = {name: getattr(user, name) for name in cls.model_fields if name != "roles"}
-        return cls(**fields, roles=[RoleName(name=name) for name in user.roles])
+        return cls(**fields, roles=[Role(name=name) for name in user.roles])
 
 
 class UserCollectionResponse(_Open):

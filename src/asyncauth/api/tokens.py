@@ -53,4 +53,5 @@ async def _log_in(
     if not (isinstance(username, str) and isinstance(password, str) and username and password):
         raise InvalidValueError("Username and password must be provided")
     response.headers["Cache-Control"] = "no-store"  # RFC 6749 section 5.1
-    return LoginResponse(access_token=await auth.login(username, password, lifetime_seconds=lifetime_seconds))
+    token = await auth.login(username, password, address_of(request), lifetime_seconds=lifetime_seconds)
+    return LoginResponse(access_token=token)

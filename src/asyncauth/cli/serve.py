@@ -10,7 +10,7 @@ from asyncauth.errors import ConfigurationError
 from asyncauth.manager import AuthManager
 from asyncauth.settings import Settings
 
-APP = "asyncauth.web.server:create_app"
+APP = "asyncauth.api.server:create_app"
 """What is served: a function without arguments that makes an ASGI app from the environment."""
 
 
@@ -31,8 +31,8 @@ def serve(
 
     Exit codes: 0 ended, 1 it cannot start, 2 wrong usage.
     """
-    if find_spec("uvicorn") is None or find_spec("starlette") is None:
-        raise ConfigurationError("serving needs uvicorn and starlette: pip install 'asyncauth[serve]'")
+    if find_spec("uvicorn") is None or find_spec("fastapi") is None:
+        raise ConfigurationError("serving needs uvicorn and fastapi: pip install 'asyncauth[serve]'")
     import uvicorn
 
     anyio.run(_try, Settings())

@@ -1,4 +1,4 @@
-"""The app behind `asyncauth serve`: login, who am I, health and public keys."""
+"""The app behind `asyncauth serve`: the whole API below `/auth`, login, who am I, health and public keys."""
 
 import json
 from collections.abc import AsyncIterator
@@ -9,8 +9,9 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import Mount, Route
 
+from asyncauth.api.app import make_app
 from asyncauth.bootstrap import close_auth_manager, create_auth_manager, get_auth_manager
 from asyncauth.errors import InvalidValueError
 from asyncauth.settings import Settings
@@ -37,9 +38,10 @@ def create_app(settings: Settings | None = None) -> Starlette:
         finally:
             await close_auth_manager()
 
-    routes = [Route("/login", log_in, methods=["POST"]), Route("/me", read_me), *health_routes(), *jwks_routes()]
+    own = [Route("/login", log_in, methods=["POST"]), Route("/me", read_me), *health_routes(), *jwks_routes()]
+    routes = [*own, Mount("/auth", make_app(prefix=""))]
     app = Starlette(routes=routes, lifespan=lifespan)
-    install(app, public=["/login"])
+    install(app, public=["/login", "/auth/"])  # the API looks at credentials itself
     return app
 
 
