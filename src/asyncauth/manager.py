@@ -223,9 +223,10 @@ class AuthManager:
 
     async def _get_user_of_key(self, running: Running, text: str, at_least: str | None) -> User:
         self._require_proof(running)
-        if at_least is not None:
-            await self._catch_up(running, at_least)
         user = await running.api_keys.get_user(text)
+        if at_least is not None:  # judged only once its sender is known
+            await self._catch_up(running, at_least)
+            user = await running.api_keys.get_user(text)
         self._require_proof(running)  # again: the load took time
         return user
 
@@ -259,6 +260,8 @@ class AuthManager:
             user = await running.names.get(claims)
         else:
             user = await running.users.get(claims.user_id)
+        if claims in running.revoked:
+            raise RevokedTokenError("the token was revoked")
         _refuse_ended(running, claims, user.id)
         return user
 

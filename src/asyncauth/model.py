@@ -73,6 +73,14 @@ class User:
     """The API key that was shown; None: another kind of token."""
 
 
+MAX_ISSUER_BYTES = 255
+
+
+def is_issuer(issuer: str) -> bool:
+    """Whether the database can hold an issuer in the table of revoked tokens."""
+    return len(issuer.encode(errors="surrogatepass")) <= MAX_ISSUER_BYTES and issuer.isprintable()
+
+
 def make_login_key(issuer: str | None, login_id: str) -> tuple[str, str]:
     """(issuer or "", "login:" and its id): under this key the revocation of a login stands among those of tokens."""
     return (issuer or "", f"login:{login_id}")

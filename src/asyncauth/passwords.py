@@ -187,6 +187,7 @@ class PasswordHasher:
         self, *, concurrency: int, queue_size: int, queue_seconds: float, scheme: Scheme | None = None
     ) -> None:
         self._scheme = scheme or DEFAULT_SCHEME
+        self._chosen = scheme is not None
         self._places = CapacityLimiter(concurrency)
         self._threads = CapacityLimiter(concurrency)  # not anyio's default ones: the application may hold all of those
         self._queue_size = queue_size
@@ -203,9 +204,11 @@ class PasswordHasher:
             return await to_thread.run_sync(make, password, self._scheme, limiter=self._threads)
 
     def is_weak(self, stored: str | None) -> bool:
-        """Whether a hash is weaker than new ones are."""
+        """Whether a hash is weaker than new ones are. Of another kind only if somebody has chosen this one: where FAB
+        was told to make PBKDF2, it may run on a machine that has no scrypt (FIPS)."""
         found = read_scheme(stored)
-        return found is not None and found.is_weaker(self._scheme)
+        comparable = found is not None and (self._chosen or found.digest == self._scheme.digest)
+        return found is not None and comparable and found.is_weaker(self._scheme)
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:

@@ -16,6 +16,7 @@ from pydantic_settings import (
 
 from asyncauth.custom_roles import CustomRoles
 from asyncauth.errors import ConfigurationError
+from asyncauth.model import MAX_ISSUER_BYTES, is_issuer
 from asyncauth.trusted import TrustedIssuer
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
@@ -212,6 +213,10 @@ class Settings(BaseSettings):
         trusted = [one.issuer for one in self.jwt_trusted_issuers]
         if len({*trusted, *self.issuers}) < len(trusted) + len(self.issuers):
             raise ValueError("an issuer is configured twice: each has one set of keys and one rule")
+        if not all(map(is_issuer, self.issuers)):
+            raise ValueError(
+                f"jwt_issuer is longer than {MAX_ISSUER_BYTES} bytes, or not printable: nothing could be revoked"
+            )
         if self.max_staleness_seconds <= self.poll_interval_seconds:
             raise ValueError("max_staleness_seconds must be longer than poll_interval_seconds")
         if self.api_key_secret is not None and len(self.api_key_secret.encode()) < API_KEY_SECRET_MIN_BYTES:

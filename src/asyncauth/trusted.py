@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from asyncauth.model import Match
+from asyncauth.model import MAX_ISSUER_BYTES, Match, is_issuer
 
 Text = Annotated[str, Field(min_length=1, max_length=255)]
 Algorithm = Literal[
@@ -64,6 +64,8 @@ class TrustedIssuer(BaseModel):
 
     @model_validator(mode="after")
     def _check(self) -> Self:
+        if not is_issuer(self.issuer):
+            raise ValueError(f"issuer is longer than {MAX_ISSUER_BYTES} bytes, or not printable")
         if not self.audiences:
             raise ValueError("audience is empty")
         if [self.jwks_url, self.jwks_path, self.public_key_path].count(None) != 2:

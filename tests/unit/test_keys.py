@@ -148,6 +148,20 @@ def test_a_secret_that_repeats_itself_is_refused(secret: str) -> None:
     assert secret not in message
 
 
+@pytest.mark.parametrize(
+    "secret",
+    [
+        f"-----BEGIN PUBLIC KEY-----\n{'MIIBIjANBgkqhkiG9w0BAQEF' * 4}\n-----END PUBLIC KEY-----",
+        f"ssh-ed25519 {'AAAAC3NzaC1lZDI1NTE5AAAA' * 4} ada@example",
+        '{"kty":"RSA","e":"AQAB","n":"' + "0vx7agoebGcQSuuPiLJXZptN9nndrQmbXEps2aiAFbWhM78" * 2 + '"}',
+    ],
+    ids=["pem", "ssh", "jwk"],
+)
+def test_a_key_of_another_kind_is_no_secret(secret: str) -> None:
+    """Perhaps a public one. PyJWT refuses it, but not before the first login."""
+    assert "no secret" in refused(jwt_secret=secret)
+
+
 def test_a_secret_that_is_no_text_is_refused() -> None:
     """A lone surrogate, as a broken environment variable gives, is one sentence and no UnicodeEncodeError."""
     assert "jwt_secret" in refused(jwt_secret="\ud800" + secrets.token_urlsafe(64))

@@ -258,6 +258,13 @@ def test_what_is_weaker(old: str, new: str, weaker: bool) -> None:
     assert not hasher.is_weak("argon2$salt$00")
 
 
+def test_the_default_leaves_another_kind_alone() -> None:
+    """FAB may have been told to make PBKDF2, on a machine without scrypt."""
+    hasher = PasswordHasher(concurrency=1, queue_size=0, queue_seconds=1)
+    assert hasher.is_weak("scrypt:16384:8:1$salt$00")
+    assert not hasher.is_weak("pbkdf2:sha256:1000$salt$00")
+
+
 @pytest.mark.parametrize(
     ("old", "new"),
     [

@@ -4,12 +4,14 @@ import asyncio
 import json
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from asyncauth import Settings
 from asyncauth.errors import ConfigurationError
+from asyncauth.tokens.jwks import private_jwk
 from asyncauth.tokens.keys import Key
 from asyncauth.tokens.keyset import KeyRing
 from asyncauth.tokens.own import load_keys, own_refresh
@@ -79,6 +81,16 @@ def test_the_file_is_for_its_owner(path: Path) -> None:
     assert list(path.parent.iterdir()) == [path]
 
 
+def test_a_file_stays_readable_for_the_group_of_the_servers(path: Path) -> None:
+    """If it was; and for nobody else, even if it was."""
+    for mode, kept in ((0o640, 0o640), (0o440, 0o640), (0o666, 0o640), (0o400, 0o600)):
+        path.chmod(mode)
+        path.write_text(json.dumps({"keys": [private_jwk(make_key("EdDSA", 0))]})) if mode & 0o200 else None
+        now = read_keys(path)[-1].signs_from
+        rotate(path, now)
+        assert stat.S_IMODE(path.stat().st_mode) == kept
+
+
 def test_a_file_is_not_made_twice(path: Path) -> None:
     """It would log everybody out."""
     before = path.read_bytes()
@@ -132,6 +144,9 @@ def test_a_secret_beside_the_file_signs_until_the_file_does(tmp_path: Path) -> N
     assert keys.signing(NOW + 99).algorithm == "HS512"
     assert keys.signing(NOW + 100).algorithm == "ES256"
     assert keys.find(None) is keys.signing(NOW)
+    (from_the_beginning,) = read_keys(path)
+    path.write_text(json.dumps({"keys": [private_jwk(replace(from_the_beginning, signs_from=0))]}))
+    assert load_keys(settings(path, jwt_secret=SECRET)).signing(NOW).algorithm == "ES256"
 
 
 def test_a_bad_file_keeps_the_keys(path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -99,6 +99,9 @@ def test_several_issuers() -> None:
         ({"jwt_leeway_seconds": 301}, "jwt_leeway_seconds"),
         ({"jwt_max_age_seconds": 3600}, "jwt_max_age_seconds must be at least jwt_expiration_seconds"),
         ({"jwt_leeway_seconds": -1}, "jwt_leeway_seconds"),
+        ({"jwt_issuer": "é" * 128}, "jwt_issuer is longer than 255 bytes"),
+        ({"jwt_issuer": ("here", "x" * 256)}, "jwt_issuer is longer than 255 bytes"),
+        ({"jwt_issuer": "a\0"}, "not printable"),
         ({"jwt_expiration_seconds": 0}, "jwt_expiration_seconds"),
         ({"password_queue_size": -1}, "password_queue_size"),
         ({"group_roles": "perhaps"}, "group_roles"),
@@ -108,7 +111,7 @@ def test_several_issuers() -> None:
 )
 def test_values_that_are_refused(values: dict[str, Any], part: str) -> None:
     """A value out of range, of the wrong type, unknown, or against another is one line that names it."""
-    message = refused(**NAMED, **values)
+    message = refused(**(NAMED | values))
     assert part in message
     assert "\n" not in message
 

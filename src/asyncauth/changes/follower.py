@@ -21,7 +21,7 @@ from asyncauth.db.feed import Position, Record, advance, news_statement, recent_
 from asyncauth.errors import AuthError, DatabaseUnavailableError
 from asyncauth.settings import Settings
 from asyncauth.tasks import BACKGROUND, Tasks
-from asyncauth.tokens.cutoffs import Cutoffs
+from asyncauth.tokens.cutoffs import DELETED, Cutoffs
 from asyncauth.tokens.revoked import Revocations
 from asyncauth.users import Users
 
@@ -236,6 +236,8 @@ class Follower:
         self._keys.learn(record for record in records if record.kind == "api_key")
         ends = [(record.item, *record.cutoff) for record in records if record.item is not None and record.cutoff]
         self._cutoffs.add(ends)
+        if _is_about_many(records) or any(reason == DELETED for _, _, reason in ends):
+            self._keys.restart()  # those of the deleted; what is read anew knows of it, for as long as it matters
         tokens = [record.token for record in records if record.token is not None]
         self._revoked.own.add(((iss, jti), exp) for iss, jti, exp in tokens if iss is not None)
         self._revoked.airflow.add((jti, exp) for iss, jti, exp in tokens if iss is None)

@@ -4,12 +4,13 @@ import logging
 from collections.abc import Mapping
 from typing import Any
 
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import bindparam, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from asyncauth.db.engine import Database
-from asyncauth.db.tables import api_keys
+from asyncauth.db.tables import api_keys, cutoffs
 from asyncauth.tokens.api_keys import ApiKey, read_scope, scope_keys
+from asyncauth.tokens.cutoffs import DELETED
 
 log = logging.getLogger(__name__)
 _PIECE = 100
@@ -17,7 +18,11 @@ _COLUMNS = (
     *(api_keys.c.id, api_keys.c.user_id, api_keys.c.hash, api_keys.c.scopes),
     *(api_keys.c.created_at, api_keys.c.expires_at, api_keys.c.revoked_at),
 )
-_READ = select(*_COLUMNS).where(api_keys.c.id == bindparam("key_id"))
+# Not from memory, where a cut-off is forgotten when the last token that it ends has expired: keys may live for longer.
+_FORMER = select(func.max(cutoffs.c.at)).where(cutoffs.c.user_id == api_keys.c.user_id, cutoffs.c.reason == DELETED)
+_READ = select(*_COLUMNS, _FORMER.correlate(api_keys).scalar_subquery().label("deleted_at")).where(
+    api_keys.c.id == bindparam("key_id")
+)
 _NOTE = (
     update(api_keys)
     .where(
@@ -29,7 +34,8 @@ _NOTE = (
 
 
 async def find_key(database: Database, key_id: int) -> ApiKey | None:
-    """One key, revoked and expired ones too; None: there is none of this id, or what stands there is no key.
+    """One key, revoked and expired ones too; that of a deleted owner counts as revoked. None: there is none of this id,
+    or what stands there is no key.
 
     Raises:
         DatabaseUnavailableError: see `Database.ask`.
@@ -45,7 +51,10 @@ def _key(row: Any) -> ApiKey | None:
     except (ValueError, RecursionError):
         log.warning("the API key %d is refused: its row was not written by us", row.id)
         return None
-    return ApiKey(row.id, row.user_id, digest, scope, row.created_at, row.expires_at, row.revoked_at)
+    revoked_at = row.revoked_at
+    if revoked_at is None and row.deleted_at is not None and row.created_at <= row.deleted_at:
+        revoked_at = row.deleted_at
+    return ApiKey(row.id, row.user_id, digest, scope, row.created_at, row.expires_at, revoked_at)
 
 
 async def note_uses(database: Database, used_at: Mapping[int, int]) -> None:

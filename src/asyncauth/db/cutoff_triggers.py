@@ -9,10 +9,8 @@ upgrades of a hash (see `db/cutoffs.py`) leave no row. A trigger takes no lock t
 from collections.abc import Iterator
 
 from asyncauth.db.tables import cutoffs, rehashes, users
+from asyncauth.tokens.cutoffs import STEPS
 
-STEPS = 5
-"""A second cut-off of a user in one second is dated one second later, because a token issued between the two carries
-the next second already; but never by more than this."""
 REHASH_VARIABLE = "@asyncauth_rehash"
 """MariaDB and MySQL: in place of the table, because a trigger that looks into a table locks what it reads there."""
 _LATEST_VARIABLE = "@asyncauth_latest"

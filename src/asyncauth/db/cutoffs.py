@@ -5,9 +5,10 @@ from typing import Any
 from sqlalchemy import ScalarSelect, Select, delete, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from asyncauth.db.cutoff_triggers import REHASH_VARIABLE, STEPS
+from asyncauth.db.cutoff_triggers import REHASH_VARIABLE
 from asyncauth.db.tables import cutoffs, rehashes, users
 from asyncauth.errors import NotFoundError
+from asyncauth.tokens.cutoffs import STEPS
 
 LOGOUT = "logout"
 """The reason of a cut-off that somebody asked for."""

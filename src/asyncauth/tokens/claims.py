@@ -11,7 +11,6 @@ from asyncauth.errors import AudienceError, ClaimError, SubjectError
 from asyncauth.model import Claims, Match
 from asyncauth.tokens.keyset import KeyRing
 
-MAX_ISSUER_BYTES = 255
 MAX_NAME_LENGTH = 512
 """As long as a user name can be in the database."""
 OWN_TYPES: frozenset[str | None] = frozenset({None, "JWT"})
@@ -79,11 +78,6 @@ def parse_user_id(subject: object) -> int:
     if not isinstance(subject, str) or _USER_ID.fullmatch(subject) is None:
         raise SubjectError("sub is missing or not the id of a user")
     return int(subject)
-
-
-def is_issuer(issuer: str) -> bool:
-    """Whether the database can hold an issuer in the table of revoked tokens."""
-    return len(issuer.encode(errors="surrogatepass")) <= MAX_ISSUER_BYTES and issuer.isprintable()
 
 
 def _foreign(members: dict[str, Any], issuer: str | None, rule: NameRule) -> Claims:

@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterable
 DELETED = "deleted"
 """The reason of a cut-off that a deleted user leaves behind: it ends API keys and logins as well, because SQLite gives
 the id to the next user."""
+STEPS = 5
+"""A second cut-off of a user in one second is dated one second later, because a token issued between the two carries
+the next second already; but never by more than this."""
 
 
 class Cutoffs:

@@ -21,6 +21,7 @@ MAX_KEYS = 100
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _BINARY = ("n", "e", "x", "y", "k", *sorted(_PRIVATE - {"k", "oth"}))
 _READERS: dict[str, Any] = {"RSA": RSAAlgorithm, "EC": ECAlgorithm, "OKP": OKPAlgorithm}
+_CURVES = frozenset({"P-256", "P-384", "P-521", "Ed25519"})
 # RFC 7638 section 3.2 and RFC 8037 section 2: what names a key, and nothing else.
 _THUMBPRINT = {"RSA": ("e", "kty", "n"), "EC": ("crv", "kty", "x", "y"), "OKP": ("crv", "kty", "x")}
 
@@ -134,7 +135,8 @@ def _own(jwk: dict[str, Any]) -> Key:
 
 
 def _foreign(jwk: dict[str, Any], algorithms: tuple[str, ...]) -> Key | None:
-    if jwk.get("kty") not in _READERS or not _is_for_signatures(jwk) or jwk.get("alg", algorithms[0]) not in algorithms:
+    known = jwk.get("kty") in _READERS and jwk.get("crv") in _CURVES | {None}
+    if not known or not _is_for_signatures(jwk) or jwk.get("alg", algorithms[0]) not in algorithms:
         if _PRIVATE & jwk.keys():
             raise BadKeyError("is private: it is a secret no more")
         return None

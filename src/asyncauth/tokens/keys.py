@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
     load_pem_public_key,
 )
+from jwt import InvalidKeyError
 from jwt.algorithms import get_default_algorithms
 
 from asyncauth.errors import ConfigurationError
@@ -135,6 +136,10 @@ def check_secret(key: bytes, algorithm: str) -> None:
         raise BadKeyError(f"has {len(key)} bytes, {algorithm} needs at least {HMAC_MIN_BYTES[algorithm]}")
     if len(set(key)) < 8:
         raise BadKeyError("repeats fewer than 8 different characters")
+    try:
+        ALGORITHMS[algorithm].prepare_key(key)
+    except InvalidKeyError:  # PyJWT would say so at the first login
+        raise BadKeyError("is a PEM file, an SSH key or a JWK, perhaps a public one, and no secret") from None
 
 
 def _advice(algorithm: str) -> str:

@@ -63,6 +63,7 @@ def _load(settings: Settings) -> list[Key]:
     except ConfigurationError as error:
         raise ConfigurationError(f"jwt_keys_path {path}: {error}") from None
     if settings.jwt_secret is not None or settings.jwt_private_key_path is not None:
-        # It has signed before there was a file: it signs on until the first key of the file does, and verifies.
-        keys.append(load_key(settings))
+        # It has signed before there was a file: it signs on until the first key of the file does, and verifies. It
+        # stands first, because of two that begin at the same time the last one signs.
+        keys.insert(0, load_key(settings))
     return keys

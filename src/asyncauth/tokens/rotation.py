@@ -3,6 +3,7 @@
 import json
 import os
 import secrets
+import stat
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -150,7 +151,8 @@ def _replace(path: Path, work: Callable[[], list[Key]]) -> None:
 
 
 def _keep_owner(path: Path, descriptor: int) -> None:
-    """A file that root has rotated must stay readable for the servers' account."""
+    """A file that root has rotated must stay readable for the servers' account, or their group; never for all."""
     with suppress(FileNotFoundError, PermissionError):
         status = path.stat()
         os.chown(descriptor, status.st_uid, status.st_gid)
+        os.fchmod(descriptor, stat.S_IMODE(status.st_mode) & 0o640 | 0o600)

@@ -18,11 +18,13 @@ from asyncauth.errors import (
     SignatureError,
     TokenTypeError,
 )
-from asyncauth.model import Claims
-from asyncauth.tokens.claims import Rule, is_issuer
+from asyncauth.model import Claims, is_issuer
+from asyncauth.tokens.claims import Rule
+from asyncauth.tokens.cutoffs import STEPS
 from asyncauth.tokens.gate import open_token
 from asyncauth.tokens.keyset import KeyRing
 
+_ABSENT = object()
 _NOBODY: Mapping[str, Rule] = MappingProxyType({})
 
 
@@ -55,8 +57,8 @@ class Verifier:
         self._issuers = frozenset(issuers)
         self._trusted = trusted
         self._leeway_seconds = leeway_seconds
-        # A token issued in the second of a cut-off carries the next one.
-        self._ahead_seconds = max(leeway_seconds, 1)
+        # A token issued in the second of cut-offs carries the one after the last of them.
+        self._ahead_seconds = max(leeway_seconds, STEPS + 1)
         self._oldest_seconds = inf if max_age_seconds is None else max_age_seconds + leeway_seconds
         self._seen: OrderedDict[str, Claims] = OrderedDict()
         self._seen_bytes = 0
@@ -97,7 +99,7 @@ class Verifier:
 
     def _read(self, token: str) -> Claims:
         opened = open_token(token)
-        issuer = opened.members.get("iss")
+        issuer = opened.members.get("iss", _ABSENT)
         rule = self._rule(issuer)
         key = rule.ring.get(opened.kid)
         if opened.algorithm != key.algorithm:
@@ -106,7 +108,7 @@ class Verifier:
             raise TokenTypeError("typ is not the configured one")
         if not key.verify(opened.signed, opened.signature):
             raise SignatureError("the signature does not match")
-        return rule.read(opened.members, issuer)
+        return rule.read(opened.members, opened.members.get("iss"))
 
     def _rule(self, issuer: object) -> Rule:
         """Whose token it claims to be. Nobody has vouched for that yet: only that issuer's keys can."""
@@ -116,7 +118,7 @@ class Verifier:
                 return rule
             if issuer in self._issuers or (not self._issuers and is_issuer(issuer)):
                 return self._own
-        elif issuer is None and not self._issuers:
+        elif issuer is _ABSENT and not self._issuers:
             return self._own
         raise IssuerError("iss is missing, or not a configured or trusted issuer")
 

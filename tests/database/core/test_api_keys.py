@@ -11,11 +11,12 @@ from sqlalchemy import delete, event, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from asyncauth import AuthManager, Settings, User, admin
-from asyncauth.db.tables import api_keys, changes, cutoffs, own, users
+from asyncauth.db.tables import api_keys, changes, cutoffs, own, user_roles, users
 from asyncauth.errors import (
     ApiKeyError,
     AuthError,
     ConfigurationError,
+    ConsistencyTokenError,
     DatabaseUnavailableError,
     ExpiredTokenError,
     ForbiddenError,
@@ -427,6 +428,40 @@ async def test_keys_of_a_deleted_user_are_not_inherited(
         await connection.execute(insert(cutoffs).values(user_id=ada, at=NOW, reason=DELETED, **own_id))
     new = (await admin.create_api_key(auth, username="ada", name="new")).value
     assert (await auth.get_user_from_token(new.text)).api_key_id == new.id
+
+
+async def test_keys_of_a_deleted_user_do_not_live_again(
+    auth: AuthManager, engine: AsyncEngine, clock: FakeClock, ada: int, key: admin.NewApiKey
+) -> None:
+    """Memory forgets a deletion when the last token of the user has expired, an hour or more before the row of the key
+    goes: the next user of the same id still gets none of the old keys."""
+    assert (await auth.get_user_from_token(key.text)).id == ada
+    async with engine.begin() as connection:
+        row = (await connection.execute(select(users).where(users.c.id == ada))).one()._asdict()
+        await connection.execute(delete(user_roles))
+        await connection.execute(delete(users).where(users.c.id == ada))
+        await connection.execute(insert(users).values(row))
+        await connection.execute(update(cutoffs).values(at=NOW))  # the trigger's clock is another one
+    await poll(auth)
+    assert (await auth.get_user(ada)).roles == ()
+    assert await refusal(auth, key.text) is RevokedTokenError
+    running(auth).cutoffs.purge(2**53)
+    assert await refusal(auth, key.text) is RevokedTokenError
+    await running(auth).follower.restart("a test")
+    running(auth).cutoffs.purge(2**53)
+    assert await refusal(auth, key.text) is RevokedTokenError
+    clock.advance(auth.settings.jwt_max_age_seconds + auth.settings.jwt_leeway_seconds)
+    await poll(auth)
+    assert await refusal(auth, key.text) is RevokedTokenError
+
+
+async def test_a_bad_key_goes_before_a_bad_consistency_token(auth: AuthManager, key: admin.NewApiKey) -> None:
+    """Nobody has a question about changes answered before it is known who asks."""
+    for bad in ("ak_", key.text[:-1] + ("A" if key.text[-1] != "A" else "B")):
+        with pytest.raises(ApiKeyError):
+            await auth.get_user_from_token(bad, at_least="garbage")
+    with pytest.raises(ConsistencyTokenError):
+        await auth.get_user_from_token(key.text, at_least="garbage")
 
 
 async def test_another_reason_leaves_keys_alone(auth: AuthManager, ada: int, key: admin.NewApiKey) -> None:

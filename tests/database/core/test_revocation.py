@@ -52,6 +52,8 @@ class Worker:
         except RevokedTokenError:
             with pytest.raises(RevokedTokenError):
                 self.auth.find_user_from_token(token)
+            with pytest.raises(RevokedTokenError):
+                await self.auth.deserialize_user(running(self.auth).verifier.verify(token, self.clock.now))
             return False
         return self.auth.find_user_from_token(token) is not None
 
