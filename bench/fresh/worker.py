@@ -20,7 +20,7 @@ from sqlalchemy import Engine, event
 
 from asyncauth import AuthManager
 from asyncauth.db.feed import Record
-from asyncauth.errors import UnauthenticatedError, UnavailableError
+from asyncauth.errors import RevokedTokenError, UnauthenticatedError, UnavailableError
 from bench.fresh.lines import follow_orders, say
 from bench.fresh.plan import ACTION, Plan, WorkerOrder
 from bench.parts import following
@@ -156,6 +156,9 @@ class Load:
             user = self._auth.find_user_from_token(token)
         except UnavailableError as error:
             answer = self._recorder.unknown(error)
+        except RevokedTokenError:
+            self._log_in(subject)
+            return
         except Exception as error:  # noqa: BLE001 - counted, and must be none
             answer = self._recorder.failed(error)
         else:
@@ -164,6 +167,10 @@ class Load:
                 return
             answer = GRANTED if self._auth.decide(user, ACTION, f"bench:resource_{subject}") else REFUSED
         self._recorder.note(subject, answer, now, time.monotonic())
+
+    def _log_in(self, subject: int) -> None:
+        """Whoever is switched off loses the tokens, and needs another one later. That is no answer about a right."""
+        self._tokens[subject - 1] = self._auth.issue_token(subject)
 
     def _choose(self, now: float) -> int:
         """Everybody by turns, and every second time somebody whose right has just changed."""
@@ -182,6 +189,9 @@ class Load:
     async def _load(self, subject: int, token: str, start: float) -> None:
         try:
             user = await self._auth.get_user_from_token(token)
+        except RevokedTokenError:
+            self._log_in(subject)
+            return
         except UnauthenticatedError:
             answer = REFUSED
         except UnavailableError as error:
@@ -219,6 +229,7 @@ def plant(auth: AuthManager, late_seconds: float) -> None:
                 learn([record])
 
     users.learn = learn_late  # type: ignore[method-assign]
+    users.suspect = lambda _kind, _item: None  # type: ignore[method-assign]  # or the announcement would drop it in time
 
 
 async def work(order: WorkerOrder) -> None:

@@ -23,6 +23,7 @@ FIGURES = {
     "cold": ["roles warm", "all cold", "100 permissions", "cold role, 50 ", "cold role, 500 ", "loop held"],
     "stampede": ["100 tasks ask for one cold user", "10 warm calls at once", "10 cold users"],
     "decide": ["last of 1 ", "last of 5 ", "last of 20 ", "refused"],
+    "verify": ["verify HS512", "refuse "],
     "memory": ["users in memory", "full garbage collection"],
 }
 
