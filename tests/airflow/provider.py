@@ -229,7 +229,7 @@ def rest(method: str, path: str, token: str, body: Any = None) -> tuple[int, Any
     """Status and JSON of an answer of the REST API."""
     answer = rest_client().request(method, path, json=body, headers={"Authorization": f"Bearer {token}"})
     is_json = answer.headers.get("Content-Type", "").startswith("application/json")
-    return answer.status_code, answer.json() if is_json else None
+    return answer.status_code, answer.json() if is_json and answer.content else None
 
 
 def describe_rest() -> dict[str, Any]:

@@ -1,5 +1,7 @@
 """The routes that FAB has not: groups, keys, switching off, logging out, explanations, the audit table."""
 
+import json
+
 import httpx
 
 from asyncauth import AuthManager, admin
@@ -140,6 +142,9 @@ async def test_what_somebody_may_do_and_why(call: Call) -> None:
     no = (await call("POST", f"{OURS}/explain", json={**question, "resource": "DAG:\0"})).json()
     assert (no["allowed"], no["stored"]) == (False, False)
     assert (await call("POST", f"{OURS}/explain", json={**question, "username": "no"})).status_code == 404
+    content = json.dumps({**question, "resource": "\ud800"})
+    odd = await call("POST", f"{OURS}/explain", content=content, headers={"Content-Type": "application/json"})
+    assert (odd.status_code, odd.json()["errors"][0]["loc"]) == (422, ["body", "resource"])
     assert (await call("GET", f"{OURS}/users/no/permissions")).status_code == 404
 
 

@@ -1,5 +1,7 @@
 """FAB's routes of users."""
 
+from typing import Any
+
 import httpx
 import pytest
 from fastapi import FastAPI
@@ -78,7 +80,9 @@ async def test_what_cannot_be_made(call: Call, body: object, status: int, word: 
 
 async def test_what_has_not_the_form(call: Call) -> None:
     """422 in FastAPI's form, without the values that were sent."""
-    for body in ([], {}, user_body(active=False), user_body(username=""), user_body(first_name=7), user_body(id=1)):
+    bodies: list[Any] = [[], {}]
+    bodies += [user_body(active=False), user_body(username=""), user_body(first_name=7), user_body(id=1)]
+    for body in bodies:
         answer = await call("POST", f"{FAB}/users", json=body)
         assert answer.status_code == 422
         assert all(set(finding) == {"type", "loc", "msg"} for finding in answer.json()["detail"])
