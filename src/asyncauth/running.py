@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from anyio import to_thread
 from sqlalchemy import NullPool
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 
@@ -107,7 +108,7 @@ async def connect(settings: Settings, engine: AsyncEngine, keys: LoadedKeys, clo
     upkeep = Upkeep(database, follower, api_keys, clock, settings)
     await upkeep.check_triggers()
     await follower.begin()
-    throttle = _throttle(settings, clock, position.epoch)
+    throttle = await _throttle(settings, clock, position.epoch)
     wakers = tuple(_wakers(engine, follower, position.epoch, settings))
     loops = [follower.run(tasks), upkeep.run(tasks), *(waker.run() for waker in wakers)]
     loops += [refresh.run(tasks) for refresh in keys.refreshes]
@@ -167,16 +168,21 @@ def _redis(url: str, epoch: str, wake: Callable[[], None], timeout_seconds: floa
         raise ConfigurationError(message) from None
 
 
-def _throttle(settings: Settings, clock: Clock, epoch: str) -> "Throttle | None":
+async def _throttle(settings: Settings, clock: Clock, epoch: str) -> "Throttle | None":
     limits = (settings.login_failures_per_user, settings.login_failures_per_address, settings.login_failures_in_all)
     if not any(limits):
         return None
+    make = await to_thread.run_sync(_import_throttle)  # the library reads files when it is imported
+    return make(settings, clock, epoch)
+
+
+def _import_throttle() -> "Callable[[Settings, Clock, str], Throttle]":
     try:
         from asyncauth.login.throttle import make_throttle
     except ImportError:
         message = "logins are limited and the library for it is missing: pip install 'asyncauth[throttle]'"
         raise ConfigurationError(message) from None
-    return make_throttle(settings, clock, epoch)
+    return make_throttle
 
 
 def _issuer(ring: KeyRing, settings: Settings) -> Issuer:

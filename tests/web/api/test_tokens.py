@@ -4,7 +4,6 @@ from typing import Any
 
 import httpx
 import jwt
-import limits as _limits  # noqa: F401  # reads files when it is imported: not in a running loop
 import pytest
 
 from asyncauth import AuthManager, Settings, admin
