@@ -8,6 +8,8 @@ from asyncauth import AuthManager, admin
 from tests.web.api.conftest import FAB, OURS, READ, Call, user_body
 from tests.web.conftest import bearer
 
+HERSELF = f"{OURS}/users/root"
+
 
 async def test_groups(call: Call, auth: AuthManager) -> None:
     """Made, filled, read, emptied, deleted."""
@@ -93,7 +95,7 @@ async def test_keys(call: Call, http: httpx.AsyncClient, auth: AuthManager) -> N
 async def test_keys_that_are_off(call: Call, auth: AuthManager) -> None:
     """404, and what to do."""
     auth.settings = auth.settings.model_copy(update={"api_key_secret": None})
-    answer = await call("POST", f"{OURS}/users/root/api-keys", json={"name": "x"})
+    answer = await call("POST", f"{HERSELF}/api-keys", json={"name": "x"})
     assert (answer.status_code, "api_key_secret" in answer.json()["detail"]) == (404, True)
 
 
@@ -108,7 +110,7 @@ async def test_switched_off_and_on(call: Call, http: httpx.AsyncClient, auth: Au
     assert (await http.get(f"{FAB}/users", headers=token)).status_code == 401
     assert (await call("POST", f"{OURS}/users/nobody/activate")).status_code == 404
     await call("POST", f"{OURS}/users/ada/deactivate")
-    assert (await call("POST", f"{OURS}/users/root/deactivate")).status_code == 409
+    assert (await call("POST", f"{HERSELF}/deactivate")).status_code == 409
 
 
 async def test_logged_out_everywhere(call: Call, http: httpx.AsyncClient, auth: AuthManager) -> None:
