@@ -35,7 +35,9 @@ __all__ = [
 _HOMES = {
     **dict.fromkeys(__all__, "bootstrap"),
     **dict.fromkeys(("Claims", "Decision", "Permission", "Role", "TokenPair", "User"), "model"),
-    **{"AuthError": "errors", "AuthManager": "manager", "Settings": "settings"},
+    "AuthError": "errors",
+    "AuthManager": "manager",
+    "Settings": "settings",
 }
 
 
