@@ -46,6 +46,7 @@ from asyncauth.tokens.claims import parse_user_id
 from asyncauth.tokens.foreign import load_all
 from asyncauth.tokens.jwks import public_jwk
 from asyncauth.tokens.refresh_tokens import is_refresh_token
+from asyncauth.tokens.seals import Seals
 
 T = TypeVar("T")
 
@@ -506,6 +507,10 @@ class AuthManager:
         keys = self._require_running().keys.ring.keys
         found = (public_jwk(key) for key in (keys.keys if keys is not None else ()))
         return {"keys": [jwk for jwk in found if jwk is not None]}
+
+    def make_seals(self, purpose: bytes) -> Seals:
+        """Proofs of one purpose that every worker with our keys makes and checks: for forms and links."""
+        return Seals(self._require_running().keys.ring, self._now, purpose)
 
     # ── may they? ──
 
