@@ -24,6 +24,7 @@ from asyncauth.status import Status, read_status
 from asyncauth.tasks import run_to_end
 from asyncauth.tokens.foreign import load_all
 from asyncauth.tokens.jwks import public_jwk
+from asyncauth.tokens.seals import Seals
 
 T = TypeVar("T")
 
@@ -388,6 +389,10 @@ class AuthManager:
         keys = self._require_running().keys.ring.keys
         found = (public_jwk(key) for key in (keys.keys if keys is not None else ()))
         return {"keys": [jwk for jwk in found if jwk is not None]}
+
+    def make_seals(self, purpose: bytes) -> Seals:
+        """Proofs of one purpose that every worker with our keys makes and checks: for forms and links."""
+        return Seals(self._require_running().keys.ring, self._clock.now, purpose)
 
     # ── may they? ──
 

@@ -62,6 +62,7 @@ def test_views() -> None:
 def test_which_dags() -> None:
     """All, some, none."""
     assert mapping.find_dags(who(READ_ALL, READ_ONE), "GET") is None
-    assert mapping.find_dags(who(READ_ONE, ("can_edit", "DAG:x"), ("can_read", "DAG Run:y")), "GET") == frozenset({"etl"})
+    pairs = (READ_ONE, ("can_edit", "DAG:x"), ("can_read", "DAG Run:y"))
+    assert mapping.find_dags(who(*pairs), "GET") == frozenset({"etl"})
     assert mapping.find_dags(who(READ_ALL, active=False), "GET") == frozenset()
     assert mapping.filter_dags(who(READ_ONE), "GET", {"etl", "other"}) == {"etl"}

@@ -10,6 +10,7 @@ from fastapi import FastAPI
 from asyncauth.airflow.middleware import COOKIE
 from asyncauth.airflow.settings import tokens_are_limited
 from asyncauth.api.app import make_app
+from asyncauth.pages import PageOptions, page_routes
 from asyncauth.web.cookies import CookiePolicy
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
@@ -19,7 +20,7 @@ REGISTRATION_ROLE = "Public"
 
 def make_airflow_app(lifespan: Lifespan) -> FastAPI:
     """The app. `lifespan`: what starts and closes the process-wide manager, which all routes use."""
-    return make_app(
+    app = make_app(
         cookie=cookie_policy(),
         prefix="",
         login_url=f"{AUTH_MANAGER_FASTAPI_APP_PREFIX}/login/",
@@ -27,6 +28,8 @@ def make_airflow_app(lifespan: Lifespan) -> FastAPI:
         throttled=tokens_are_limited(),
         lifespan=lifespan,
     )
+    app.routes.extend(page_routes(PageOptions(title="Airflow", home_url=get_cookie_path())))
+    return app
 
 
 def cookie_policy() -> CookiePolicy:
