@@ -84,9 +84,9 @@ def migrate_by_files() -> None:
 
 def drop_ours() -> None:
     """What `airflow db reset` does with our database manager, and nothing of the rest."""
+    from airflow import settings
     from airflow.utils.session import create_session
 
-    from airflow import settings
     from asyncauth.airflow.db_manager import AsyncAuthDBManager
 
     with create_session() as session, settings.get_engine().begin() as connection:

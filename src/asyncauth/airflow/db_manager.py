@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from typing import Any
 
+from airflow import settings
 from airflow.configuration import conf
 from airflow.providers_manager import ProvidersManager
 from airflow.utils.db_manager import BaseDBManager
 from sqlalchemy import Connection, Engine, MetaData, Table, event, inspect
 
-from airflow import settings
 from asyncauth.airflow.provider import FAB_PROVIDER
 from asyncauth.db.migrate import upgrade_with
 from asyncauth.db.scripts import VERSION_TABLE, find_folder, load_scripts, version
