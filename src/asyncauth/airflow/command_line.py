@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 
 import anyio
 from airflow.utils.providers_configuration_loader import providers_configuration_loaded
-from asyncauth.airflow.settings import make_airflow_engine, read_settings
 
 from asyncauth import AuthError, AuthManager, admin
 from asyncauth.admin.operator import calm, every
+from asyncauth.airflow.settings import make_airflow_engine, read_settings
 
 T = TypeVar("T")
 RANDOM_LENGTH = 16

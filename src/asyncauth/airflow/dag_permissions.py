@@ -123,8 +123,8 @@ async def run_forever(interval_seconds: float) -> None:
     while True:
         try:
             report = await anyio.to_thread.run_sync(synchronizer.sync)
-        except (SQLAlchemyError, OSError) as error:
-            log.warning("permissions of Dags could not be synchronized, trying again: %s", error)
+        except Exception as error:  # noqa: BLE001  whatever it is, the next attempt may go well
+            log.warning("permissions of Dags could not be synchronized, trying again: %r", error)
         else:
             known = _tell(report, known)
         await anyio.sleep(interval_seconds)
