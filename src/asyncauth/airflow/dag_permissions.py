@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 
 from asyncauth.airflow.access_control import ACTIONS, AccessControl, Holders, pairs_of, resource_name
 from asyncauth.airflow.dag_rows import (
