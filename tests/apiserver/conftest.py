@@ -38,8 +38,12 @@ USERS = [
     for name, role in ROLES.items()
 ]
 RUN = "run_1"
-OPTIONS = {"AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE": "50"}
-"""Of all servers that are not about Airflow's default pool, with which it hangs."""
+OPTIONS = {
+    "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE": "50",  # with Airflow's default pool FAB hangs, which is for the bench
+    "AIRFLOW__ASYNCAUTH__PASSWORD_QUEUE_SECONDS": "60",  # a busy machine must fail no test
+    "AIRFLOW__ASYNCAUTH__DATABASE_TIMEOUT_SECONDS": "15",
+}
+"""Of servers that are about neither."""
 DRIVERS = {"postgresql": "asyncpg", "mysql": "aiomysql"}
 TEMPLATE = "template_airflow"
 

@@ -12,7 +12,11 @@ from tests.apiserver.conftest import Worlds
 from tests.apiserver.server import OURS, Home
 
 PROGRAM = Path(__file__).with_name("differential.py")
-KNOWN = {"we list the pages that we serve: users and roles"}
+KNOWN = {
+    "we list the pages that we serve: users and roles",
+    "FAB lists no DAG for the public role that it lets read single ones",
+}
+PUBLIC_ROLE = {"AIRFLOW__FAB__AUTH_ROLE_PUBLIC": "random 1"}
 METHODS = 24
 """So many methods of an auth manager are asked."""
 
@@ -26,7 +30,7 @@ def test_decisions_are_the_same(worlds: Worlds, full: bool) -> None:
         done = subprocess.run(
             [find_python(), str(PROGRAM), str(seed), str(questions)],
             cwd=home.path,
-            env=home.environment(sync_url(worlds.copy("postgresql")), OURS),
+            env=home.environment(sync_url(worlds.copy("postgresql")), OURS, **PUBLIC_ROLE),
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

@@ -1,0 +1,120 @@
+"""A database that goes away: what FAB answers with 500, and what logs nobody out on ours."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import httpx
+import pytest
+
+from tests.airflow.process import FAB, sync_url
+from tests.apiserver.conftest import OPTIONS, Pair, Worlds, add_runs
+from tests.apiserver.server import OURS, ApiServer
+from tests.databases import Database
+from tests.proxy import Proxy
+
+LEASE_SECONDS = 2
+IMPATIENT = OPTIONS | {
+    "AIRFLOW__ASYNCAUTH__MAX_STALENESS_SECONDS": str(LEASE_SECONDS),
+    "AIRFLOW__ASYNCAUTH__DATABASE_TIMEOUT_SECONDS": "1",
+}
+FROM_MEMORY = ("/ui/auth/me", "/ui/auth/menus", "/ui/config")
+"""For these core asks no database of its own."""
+AT_ONCE = 40
+"""As many as core has threads for handlers, so that each of them has done something before a connection dies."""
+PATIENCE_SECONDS = 30.0
+
+
+@pytest.fixture(scope="module")
+def partitioned(worlds: Worlds) -> Iterator[tuple[ApiServer, Proxy]]:
+    """Our server behind a proxy, with a lease so short that a test can outlast it."""
+    database = worlds.copy("postgresql")
+    with (
+        Proxy(database.server.port) as proxy,
+        ApiServer(proxy.url(sync_url(database)), OURS, workers=1, **IMPATIENT) as server,
+    ):
+        yield server, proxy
+
+
+def ask(server: ApiServer, token: str, path: str, *, cookie: bool) -> httpx.Response:
+    """On a connection of its own."""
+    headers = {"Cookie": f"_token={token}"} if cookie else {"Authorization": f"Bearer {token}"}
+    return httpx.get(server.base_url + path, headers=headers, timeout=60, trust_env=False)
+
+
+def test_a_partition_longer_than_the_lease(partitioned: tuple[ApiServer, Proxy]) -> None:
+    """First answers from memory, then 503 with Retry-After, never another; no cookie is taken away, and when the
+    database is back the same token is good."""
+    server, proxy = partitioned
+    token = server.log_in("vera")
+    asked = [(path, cookie) for path in FROM_MEMORY for cookie in (False, True)]
+    assert {ask(server, token, path, cookie=cookie).status_code for path, cookie in asked} == {200}
+    proxy.silent = True
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while (status := ask(server, token, FROM_MEMORY[0], cookie=True).status_code) == 200:
+        assert time.monotonic() < deadline, "memory is trusted for ever"
+        time.sleep(0.05)
+    assert status == 503
+    for path, cookie in asked * 3:
+        answer = ask(server, token, path, cookie=cookie)
+        assert (answer.status_code, int(answer.headers["Retry-After"]) > 0) == (503, True)
+        assert "set-cookie" not in answer.headers
+    proxy.silent = False
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while ask(server, token, FROM_MEMORY[0], cookie=True).status_code == 503:
+        assert time.monotonic() < deadline, "it does not come back"
+        time.sleep(0.05)
+    assert {ask(server, token, path, cookie=cookie).status_code for path, cookie in asked} == {200}
+
+
+Cut = Callable[[Database], None]
+
+
+def leave_idle(database: Database) -> None:
+    """The database ends connections that nobody uses (airflow#62903, #71395)."""
+    database.server.execute(f'ALTER DATABASE "{database.name}" SET idle_session_timeout = 500')
+    database.server.execute(f'ALTER DATABASE "{database.name}" SET idle_in_transaction_session_timeout = 500')
+
+
+def kill(database: Database) -> None:
+    """An administrator ends them (airflow#57470)."""
+    assert database.server.terminate_backends(database.name) > 0
+
+
+def restart(database: Database) -> None:
+    """The database is restarted (airflow#61518)."""
+    database.server.restart()
+
+
+@pytest.fixture(scope="module")
+def doomed(worlds: Worlds) -> Iterator[Pair]:
+    """A pair of servers of one worker each, on a database that nobody else uses."""
+    database = worlds.copy("postgresql")
+    url = sync_url(database)
+    with (
+        ApiServer(url, FAB, workers=1, **OPTIONS) as fab,
+        ApiServer(url, OURS, workers=1, **OPTIONS) as ours,
+    ):
+        add_runs(fab)
+        yield Pair(database, fab, ours)
+
+
+@pytest.mark.parametrize("cut", [kill, restart], ids=["killed", "restart"])
+def test_lost_connections(doomed: Pair, cut: Cut) -> None:
+    """All threads have used FAB's session; then every connection is gone. FAB answers 500, ours does not."""
+    tokens = [(server, server.log_in("ada")) for server in doomed]
+    for server, token in tokens:
+        assert set(burst(server, token)) == {200}
+    cut(doomed.database)
+    fab, ours = (burst(server, token) for server, token in tokens)
+    assert fab[500] > 0
+    assert set(ours) == {200}
+
+
+def burst(server: ApiServer, token: str) -> Counter[int]:
+    """Everybody at once: FAB's routes for one user, its login page, and core's own."""
+    paths = ("/auth/fab/v1/users/vera", "/auth/login/", "/api/v2/dags", "/ui/auth/me")
+    with server.client(token) as client, ThreadPoolExecutor(AT_ONCE) as pool:
+        return Counter(pool.map(lambda number: client.get(paths[number % len(paths)]).status_code, range(4 * AT_ONCE)))
