@@ -118,8 +118,8 @@ class ApiServer:
             more["PROBE_STATEMENTS"] = str(self.home.statements)
         with self._log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [find_python(), "-m", "airflow", "api-server", "--host", HOST, "--port", str(self.port)]
-                + ["--workers", str(workers)],
+                [find_python(), "-m", "airflow", "api-server", "--apps", "core", "--host", HOST]
+                + ["--port", str(self.port), "--workers", str(workers)],
                 cwd=self.home.path,
                 env=self.home.environment(url, manager, **more),
                 stdin=subprocess.DEVNULL,
