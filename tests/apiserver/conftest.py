@@ -123,7 +123,7 @@ def add_runs(server: ApiServer) -> None:
     with server.client(server.log_in("ada")) as client:
         for dag in client.get("/api/v2/dags").raise_for_status().json()["dags"]:
             path = f"/api/v2/dags/{dag['dag_id']}/dagRuns"
-            client.post(path, json={"dag_run_id": RUN, "logical_date": None}).raise_for_status()
+            client.post(path, json={"dag_run_id": RUN, "logical_date": "2026-01-01T00:00:00Z"}).raise_for_status()
 
 
 @pytest.fixture(scope="session")
