@@ -1,6 +1,6 @@
 """A load generator in a process of its own: keep-alive connections that each send their next request at once.
 
-    python -m bench.airflow.load    (one JSON object on standard input, one on standard output)
+python -m bench.airflow.load    (one JSON object on standard input, one on standard output)
 """
 
 import asyncio

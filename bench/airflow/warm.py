@@ -44,9 +44,7 @@ def _without_slow(started: dict[str, ApiServer]) -> dict[str, ApiServer]:
     return {name: server for name, server in started.items() if name != UNCACHED}
 
 
-def _rounds(
-    started: dict[str, ApiServer], path: str, requests: int, slow: int, rounds: int, *, cookie: bool
-) -> Rounds:
+def _rounds(started: dict[str, ApiServer], path: str, requests: int, slow: int, rounds: int, *, cookie: bool) -> Rounds:
     found: Rounds = {name: [] for name in started}
     asked = [request("GET", path, token=token(ADMIN), cookie=cookie)]
     for server in started.values():  # warm up

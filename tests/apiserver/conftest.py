@@ -42,6 +42,7 @@ OPTIONS = {
     "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE": "50",  # with Airflow's default pool FAB hangs, which is for the bench
     "AIRFLOW__ASYNCAUTH__PASSWORD_QUEUE_SECONDS": "60",  # a busy machine must fail no test
     "AIRFLOW__ASYNCAUTH__DATABASE_TIMEOUT_SECONDS": "15",
+    "AIRFLOW__ASYNCAUTH__TRIGGER_CHECK_SECONDS": "3600",
 }
 """Of servers that are about neither."""
 DRIVERS = {"postgresql": "asyncpg", "mysql": "aiomysql"}

@@ -163,7 +163,9 @@ class Asker:
 
     def _menu(self) -> Question:
         items = [*MenuItem]
-        return "filter_authorized_menu_items", {"menu_items": self._draw.sample(items, self._draw.randrange(len(items)))}
+        return "filter_authorized_menu_items", {
+            "menu_items": self._draw.sample(items, self._draw.randrange(len(items)))
+        }
 
     def _all_menus(self) -> Question:
         return self._draw.choice(("get_authorized_menu_items", "get_extra_menu_items")), {}
@@ -194,7 +196,9 @@ def known(question: Question, fab: Any, ours: Any, *, anonymous: bool) -> str | 
     return None
 
 
-def _ask_both(fab: Any, theirs: Any, ours: Any, mine: Any, questions: list[Question]) -> list[tuple[Question, Any, Any]]:
+def _ask_both(
+    fab: Any, theirs: Any, ours: Any, mine: Any, questions: list[Question]
+) -> list[tuple[Question, Any, Any]]:
     return [(one, answer(fab, theirs, one), answer(ours, mine, one)) for one in questions]
 
 
@@ -214,7 +218,7 @@ async def compare(seed: int, questions: int) -> dict[str, Any]:
     from asyncauth.airflow import AsyncAuthManager
     from asyncauth.bootstrap import close_auth_manager
 
-    draw = random.Random(seed)
+    draw = random.Random(seed)  # noqa: S311
     user_ids = fill(draw, users=60)
     fab, ours = FabAuthManager(), AsyncAuthManager()
     asked: Counter[str] = Counter()

@@ -6,19 +6,17 @@ import shutil
 import signal
 import subprocess
 import time
-import tomllib
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import httpx
 
+from tests.airflow.installed import OURS, variables
 from tests.airflow.process import FAB, environment, find_python
 from tests.servers.find import HOST, free_port, make_folder
 
-OURS = "asyncauth.airflow.AsyncAuthManager"
 SIMPLE = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
-ROOT = Path(__file__).parents[2]
 HOME = Path(__file__).with_name("home")
 START_SECONDS = 180.0
 STOP_SECONDS = 20.0
@@ -41,10 +39,7 @@ class Home:
         shutil.copytree(HOME, self.path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
         self.overlay = self.path / "overlay"
         self.statements = self.path / "statements.log"
-        self._path = [str(self.overlay)]
-        if with_us:
-            _install(self.overlay)
-            self._path.append(str(ROOT / "src"))
+        self._variables = variables(self.overlay, fab=True) if with_us else {"PYTHONPATH": str(self.overlay)}
 
     def environment(self, url: str, manager: str, **more: str) -> dict[str, str]:
         """For a process of Airflow's.
@@ -55,12 +50,11 @@ class Home:
         return (
             environment(str(self.path), url)
             | SECRETS
+            | self._variables
             | {
                 "AIRFLOW__CORE__AUTH_MANAGER": manager,
                 "AIRFLOW__API__EXPOSE_CONFIG": "True",
                 "AIRFLOW__LOGGING__COLORED_CONSOLE_LOG": "False",
-                "PYTHONPATH": os.pathsep.join(self._path),
-                "PYTHONDONTWRITEBYTECODE": "1",
                 "PYTHONUNBUFFERED": "1",
             }
             | more
@@ -69,18 +63,6 @@ class Home:
     def close(self) -> None:
         """Remove it."""
         shutil.rmtree(self.path, ignore_errors=True)
-
-
-def _install(folder: Path) -> None:
-    """Write what an installer writes beside the code, so that Airflow finds our provider."""
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-    info = folder / f"{project['name']}-{project['version']}.dist-info"
-    info.mkdir()
-    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {project['name']}\nVersion: {project['version']}\n")
-    lines = []
-    for group, points in project.get("entry-points", {}).items():
-        lines += [f"[{group}]", *(f"{name} = {target}" for name, target in points.items())]
-    (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
 
 
 def run_airflow(home: Home, url: str, manager: str, *line: str, **more: str) -> str:
@@ -118,8 +100,7 @@ class ApiServer:
             more["PROBE_STATEMENTS"] = str(self.home.statements)
         with self._log_path.open("ab") as log:
             self.process = subprocess.Popen(
-                [find_python(), "-m", "airflow", "api-server", "--apps", "core", "--host", HOST]
-                + ["--port", str(self.port), "--workers", str(workers)],
+                [find_python(), "-m", "airflow", "api-server", *self._arguments()],
                 cwd=self.home.path,
                 env=self.home.environment(url, manager, **more),
                 stdin=subprocess.DEVNULL,
@@ -136,6 +117,9 @@ class ApiServer:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+    def _arguments(self) -> list[str]:
+        return ["--apps", "core", "--host", HOST, "--port", str(self.port), "--workers", str(self.workers)]
 
     @property
     def log(self) -> str:
@@ -167,9 +151,7 @@ class ApiServer:
         """A client that logs nobody in: with a token in the header or the cookie, or with none."""
         headers = {"Authorization": f"Bearer {token}"} if token and not cookie else {}
         cookies = {"_token": token} if token and cookie else {}
-        return httpx.Client(
-            base_url=self.base_url, headers=headers, cookies=cookies, timeout=timeout, trust_env=False
-        )
+        return httpx.Client(base_url=self.base_url, headers=headers, cookies=cookies, timeout=timeout, trust_env=False)
 
     def log_in(self, username: str, password: str | None = None) -> str:
         """A token."""
@@ -189,5 +171,3 @@ class ApiServer:
                 os.killpg(self.process.pid, signal.SIGKILL)
                 self.process.wait()
         self.home.close()
-
-

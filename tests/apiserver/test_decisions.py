@@ -2,7 +2,7 @@
 
 import json
 import os
-import random
+import secrets
 import subprocess
 from contextlib import closing
 from pathlib import Path
@@ -23,7 +23,7 @@ METHODS = 24
 
 def test_decisions_are_the_same(worlds: Worlds, full: bool) -> None:
     """Thousands of random questions; the seed is in the output: `ASYNCAUTH_TEST_SEED` asks the same again."""
-    seed = int(os.environ.get("ASYNCAUTH_TEST_SEED") or random.randrange(1 << 32))
+    seed = int(os.environ.get("ASYNCAUTH_TEST_SEED") or secrets.randbelow(1 << 32))
     questions = 100_000 if full else 5_000
     print(f"seed {seed}")
     with closing(Home()) as home:

@@ -4,13 +4,14 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing
+from dataclasses import dataclass
 
 import httpx
 import pytest
 
 from tests.airflow.process import FAB, sync_url
-from tests.apiserver.conftest import OPTIONS, Pair, Worlds, add_runs
+from tests.apiserver.conftest import OPTIONS, Worlds
 from tests.apiserver.server import OURS, ApiServer
 from tests.databases import Database
 from tests.proxy import Proxy
@@ -27,15 +28,29 @@ AT_ONCE = 40
 PATIENCE_SECONDS = 30.0
 
 
+@dataclass(frozen=True)
+class Doomed:
+    """A server with each auth manager, of one worker, on a database that nobody else uses; ours behind a proxy."""
+
+    database: Database
+    fab: ApiServer
+    ours: ApiServer
+    proxy: Proxy
+
+
 @pytest.fixture(scope="module")
-def partitioned(worlds: Worlds) -> Iterator[tuple[ApiServer, Proxy]]:
-    """Our server behind a proxy, with a lease so short that a test can outlast it."""
+def doomed(worlds: Worlds) -> Iterator[Doomed]:
+    """Ours has a lease so short that a test can outlast it."""
     database = worlds.copy("postgresql")
+    url = sync_url(database)
     with (
         Proxy(database.server.port) as proxy,
-        ApiServer(proxy.url(sync_url(database)), OURS, workers=1, **IMPATIENT) as server,
+        closing(ApiServer(proxy.url(url), OURS, workers=1, **IMPATIENT)) as ours,
+        closing(ApiServer(url, FAB, workers=1, **OPTIONS)) as fab,
     ):
-        yield server, proxy
+        fab.wait()
+        ours.wait()
+        yield Doomed(database, fab, ours, proxy)
 
 
 def ask(server: ApiServer, token: str, path: str, *, cookie: bool) -> httpx.Response:
@@ -44,10 +59,10 @@ def ask(server: ApiServer, token: str, path: str, *, cookie: bool) -> httpx.Resp
     return httpx.get(server.base_url + path, headers=headers, timeout=60, trust_env=False)
 
 
-def test_a_partition_longer_than_the_lease(partitioned: tuple[ApiServer, Proxy]) -> None:
+def test_a_partition_longer_than_the_lease(doomed: Doomed) -> None:
     """First answers from memory, then 503 with Retry-After, never another; no cookie is taken away, and when the
     database is back the same token is good."""
-    server, proxy = partitioned
+    server, proxy = doomed.ours, doomed.proxy
     token = server.log_in("vera")
     asked = [(path, cookie) for path in FROM_MEMORY for cookie in (False, True)]
     assert {ask(server, token, path, cookie=cookie).status_code for path, cookie in asked} == {200}
@@ -72,12 +87,6 @@ def test_a_partition_longer_than_the_lease(partitioned: tuple[ApiServer, Proxy])
 Cut = Callable[[Database], None]
 
 
-def leave_idle(database: Database) -> None:
-    """The database ends connections that nobody uses (airflow#62903, #71395)."""
-    database.server.execute(f'ALTER DATABASE "{database.name}" SET idle_session_timeout = 500')
-    database.server.execute(f'ALTER DATABASE "{database.name}" SET idle_in_transaction_session_timeout = 500')
-
-
 def kill(database: Database) -> None:
     """An administrator ends them (airflow#57470)."""
     assert database.server.terminate_backends(database.name) > 0
@@ -88,23 +97,10 @@ def restart(database: Database) -> None:
     database.server.restart()
 
 
-@pytest.fixture(scope="module")
-def doomed(worlds: Worlds) -> Iterator[Pair]:
-    """A pair of servers of one worker each, on a database that nobody else uses."""
-    database = worlds.copy("postgresql")
-    url = sync_url(database)
-    with (
-        ApiServer(url, FAB, workers=1, **OPTIONS) as fab,
-        ApiServer(url, OURS, workers=1, **OPTIONS) as ours,
-    ):
-        add_runs(fab)
-        yield Pair(database, fab, ours)
-
-
 @pytest.mark.parametrize("cut", [kill, restart], ids=["killed", "restart"])
-def test_lost_connections(doomed: Pair, cut: Cut) -> None:
+def test_lost_connections(doomed: Doomed, cut: Cut) -> None:
     """All threads have used FAB's session; then every connection is gone. FAB answers 500, ours does not."""
-    tokens = [(server, server.log_in("ada")) for server in doomed]
+    tokens = [(server, server.log_in("ada")) for server in (doomed.fab, doomed.ours)]
     for server, token in tokens:
         assert set(burst(server, token)) == {200}
     cut(doomed.database)

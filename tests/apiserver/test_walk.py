@@ -16,7 +16,9 @@ Answer = tuple[int, Any]
 NOBODY = "nobody"
 """Who sends no token."""
 EVERYBODY = (NOBODY, *reversed(ROLES))
-VOLATILE = {"timestamp", "last_parsed", "latest_scheduler_heartbeat", "latest_triggerer_heartbeat", "latest_dag_processor_heartbeat"}
+VOLATILE = {"timestamp", "last_parsed"} | {
+    f"latest_{who}_heartbeat" for who in ("scheduler", "triggerer", "dag_processor")
+}
 KNOWN_BODIES = {
     "/ui/auth/menus": "we serve other pages than FAB does, and list only those",
     "/api/v2/config": "it tells which auth manager is configured",
@@ -45,14 +47,10 @@ def ask(server: ApiServer, who: str, asked: Iterable[Route]) -> dict[Route, Answ
     """What one user is told."""
     token = None if who == NOBODY else server.log_in(who)
     with server.client(token) as client:
-        return {route: _ask(client, route) for route in asked}
+        return {route: _read(client.request(route.method, route.path, json=route.json)) for route in asked}
 
 
-def _ask(client: httpx.Client, route: Route) -> Answer:
-    try:
-        answer = client.request(route.method, route.path, json=route.json)
-    except httpx.ReadError as error:  # core breaks off an answer that it has begun
-        return 0, str(error)
+def _read(answer: httpx.Response) -> Answer:
     is_json = answer.headers.get("Content-Type", "").startswith("application/json")
     return answer.status_code, _scrub(answer.json()) if is_json and answer.content else None
 

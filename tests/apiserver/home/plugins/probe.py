@@ -1,10 +1,10 @@
-"""A plugin of Airflow's that tells what goes on in a worker: its modules, its routes, and how its event loop is held."""
+"""A plugin of Airflow's that tells what goes on in a worker: its modules, its routes, and how its loop is held."""
 
 import asyncio
 import os
 import sys
 import time
-from typing import Any
+from typing import Any, ClassVar
 
 from airflow.plugins_manager import AirflowPlugin
 from fastapi import FastAPI
@@ -123,4 +123,4 @@ class Probe(AirflowPlugin):  # type: ignore[misc]
     """Found by its place, AIRFLOW_HOME/plugins."""
 
     name = "probe"
-    fastapi_apps: list[dict[str, Any]] = [{"app": app, "url_prefix": "/probe", "name": "probe"}]
+    fastapi_apps: ClassVar[list[dict[str, Any]]] = [{"app": app, "url_prefix": "/probe", "name": "probe"}]
