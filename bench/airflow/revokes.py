@@ -33,19 +33,19 @@ FAB_SECONDS = 45.0
 def measure(worlds: Worlds, sizes: Sizes) -> list[Section]:
     """First FAB, a few times, then ours."""
     database = worlds.copy("postgresql")
-    users = _fill(database)
+    users = add_readers(database)
     with servers(database, NAMES, workers=2, **BIG_POOL) as started:
         for server in started.values():
             server.wait()
-        fab = asyncio.run(_hammer(started[CACHED], database, users, sizes.revokes_fab, away=FAB_SECONDS))
-        here = asyncio.run(_hammer(started[HERE], database, users, sizes.revokes, away=AWAY_SECONDS))
+        fab = asyncio.run(hammer(started[CACHED], database, users, sizes.revokes_fab, away=FAB_SECONDS))
+        here = asyncio.run(hammer(started[HERE], database, users, sizes.revokes, away=AWAY_SECONDS))
     what = f"{len(here)} revokes under {CLIENTS} clients: last request answered 200 was sent, after the commit"
     beside = {"median": median(here), f"{CACHED}, of {len(fab)}": max(fab)}
     figure = Figure(what, "ms", max(here), ALLOWED_MS, beside=beside)
     return [Section("revokes", "PostgreSQL, pool of 50", "2 workers", (figure,))]
 
 
-def _fill(database: Database) -> list[int]:
+def add_readers(database: Database) -> list[int]:
     """Users with a role each that lets them read the configuration."""
     with cursor(database) as work:
         work.execute(
@@ -74,7 +74,7 @@ class Client:
                     self.last_allowed = sent
 
 
-async def _hammer(server: ApiServer, database: Database, users: list[int], revokes: int, *, away: float) -> list[float]:
+async def hammer(server: ApiServer, database: Database, users: list[int], revokes: int, *, away: float) -> list[float]:
     """For each revoke: how many ms after its commit had returned the last request was sent that was answered 200."""
     clients = [Client(server, user_id) for user_id in users]
     hammering = [asyncio.create_task(client.run()) for client in clients]

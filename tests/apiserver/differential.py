@@ -50,9 +50,9 @@ def fill(draw: random.Random, users: int) -> list[int]:
     from sqlalchemy import select
 
     with create_session() as session:
-        known = [*session.scalars(select(Permission)).all()]
-        actions = {one.name: one for one in session.scalars(select(Action))}
-        resources = {one.name: one for one in session.scalars(select(Resource))}
+        known = [*session.scalars(select(Permission)).unique()]
+        actions = {one.name: one for one in session.scalars(select(Action)).unique()}
+        resources = {one.name: one for one in session.scalars(select(Resource)).unique()}
         pairs = {(one.action.name, one.resource.name): one for one in known}
         for name in ACTIONS:
             actions.setdefault(name, Action(name=name))
@@ -63,7 +63,7 @@ def fill(draw: random.Random, users: int) -> list[int]:
         everything = [*pairs.values()]
         odd = [one for one in everything if one.resource.name in _dag_resources()]
         session.add_all(everything)
-        roles = [*session.scalars(select(Role))]
+        roles = [*session.scalars(select(Role)).unique()]
         for number in range(users // 2):
             chosen = {*draw.sample(everything, draw.choice((0, 1, 5, 40))), *draw.sample(odd, draw.choice((0, 1, 9)))}
             roles.append(Role(name=f"random {number}", permissions=list(chosen)))

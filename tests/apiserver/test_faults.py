@@ -114,3 +114,17 @@ def burst(server: ApiServer, token: str) -> Counter[int]:
     paths = ("/auth/fab/v1/users/vera", "/auth/login/", "/api/v2/dags", "/ui/auth/me")
     with server.client(token) as client, ThreadPoolExecutor(AT_ONCE) as pool:
         return Counter(pool.map(lambda number: client.get(paths[number % len(paths)]).status_code, range(4 * AT_ONCE)))
+
+
+def test_a_silent_database_holds_no_loop(doomed: Doomed) -> None:
+    """Users whom memory does not know wait for a database that says nothing; everybody else is answered meanwhile."""
+    cold = [doomed.fab.log_in(username) for username in ("uma", "otto", "dora")]
+    with doomed.ours.client() as client, ThreadPoolExecutor(len(cold)) as pool:
+        doomed.proxy.silent = True
+        client.get("/probe/watch").raise_for_status()
+        waiting = [pool.submit(ask, doomed.ours, token, "/ui/auth/me", cookie=False) for token in cold * 5]
+        statuses = {one.result().status_code for one in waiting}
+        held = client.get("/probe/held").json()
+        doomed.proxy.silent = False
+    assert statuses == {503}
+    assert held < 1.0

@@ -1,8 +1,8 @@
 """Moving there and back: tokens of either server are good on the other, and ended on either they are ended on both."""
 
-import re
 import time
 from collections.abc import Callable
+from http.cookies import SimpleCookie
 from operator import attrgetter
 
 import httpx
@@ -66,8 +66,13 @@ def test_both_forget_the_cookie_alike(pair: Pair) -> None:
 
 def _cookies(answer: httpx.Response) -> list[str]:
     """Those named `_token`; FAB takes its session's as well."""
-    found = (re.sub(r"expires=[^;]*", "", cookie) for cookie in answer.headers.get_list("set-cookie"))
-    return [cookie for cookie in found if cookie.startswith("_token=")]
+    found = []
+    for text in answer.headers.get_list("set-cookie"):
+        if "_token" in (cookie := SimpleCookie(text)):
+            morsel = cookie["_token"]
+            told = (morsel["max-age"], morsel["path"], str(morsel["samesite"]).lower(), bool(morsel["httponly"]))
+            found.append(f"{morsel.value} {told}")
+    return found
 
 
 def _bearer(token: str) -> dict[str, str]:

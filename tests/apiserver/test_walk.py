@@ -79,14 +79,14 @@ def test_reading(walked: Pair, routes: list[tuple[str, str]]) -> None:
         for route in asked
         for leaf in _differ(route, fab[route], ours[route])
     ]
-    assert "\n".join(differences) == ""
+    assert not differences, "\n".join(differences)
     _look_at_statuses({who: [status for status, _ in fab.values()] for who, (fab, _) in answers.items()})
 
 
 def _differ(route: Route, fab: Answer, ours: Answer) -> list[str]:
     if fab[0] != ours[0]:
         return ["another status"]
-    if fab[1] == ours[1] or route.template in KNOWN_BODIES:
+    if fab[1] == ours[1] or fab[0] >= 400 or route.template in KNOWN_BODIES:
         return []
     here, there = (dict(_leaves(answer[1])) for answer in (fab, ours))
     return [f"{key}: {here.get(key)!r} and {there.get(key)!r}" for key in here if here[key] != there.get(key)][:2]
