@@ -56,9 +56,8 @@ class Running:
     def wait(self) -> Answers:
         """Its end."""
         assert self._process.stdout is not None
-        answers = Answers(**json.loads(self._process.stdout.read()))
-        self._process.wait()
-        return answers
+        with self._process:
+            return Answers(**json.loads(self._process.stdout.read()))
 
 
 def run(load: Load) -> Answers:

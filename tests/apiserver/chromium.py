@@ -6,7 +6,7 @@ import json
 import subprocess
 import time
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -33,6 +33,7 @@ class Chromium:
         self._profile = profile
         self._numbers = itertools.count(1)
         self._page: ClientConnection | None = None
+        self._open = ExitStack()
         program = find_program("chromium", "chromium-browser", "google-chrome", package="chromium")
         self._process = subprocess.Popen(
             [program, *OPTIONS, f"--user-data-dir={profile}", "--remote-debugging-port=0", "about:blank"],
@@ -48,7 +49,7 @@ class Chromium:
             with connect(f"ws://{HOST}:{port}{path}", max_size=None) as browser:
                 targets = self._send(browser, "Target.getTargets")["targetInfos"]
             page = next(target["targetId"] for target in targets if target["type"] == "page")
-            self._page = connect(f"ws://{HOST}:{port}/devtools/page/{page}", max_size=None)
+            self._page = self._open.enter_context(connect(f"ws://{HOST}:{port}/devtools/page/{page}", max_size=None))
         except BaseException:
             self._end()
             raise
@@ -118,11 +119,10 @@ class Chromium:
         return str(self.evaluate("location.href + '\\n' + document.body.innerText"))[:2000]
 
     def _end(self) -> None:
-        if self._page is not None:
-            with suppress(OSError):
-                self._page.close()
         self._process.kill()
         self._process.wait()
+        with suppress(OSError):
+            self._open.close()
 
 
 def _until(ask: Callable[[], Any], describe: Callable[[], str]) -> Any:

@@ -69,7 +69,7 @@ def fill(draw: random.Random, users: int) -> list[int]:
             roles.append(Role(name=f"random {number}", permissions=list(chosen)))
         session.add_all(roles)
         bundle = session.scalars(select(DagBundleModel)).first()
-        for dag_id in DAG_IDS:
+        for dag_id in sorted({*DAG_IDS} - {*session.scalars(select(DagModel.dag_id))}):
             stale = draw.random() < 0.2
             session.add(DagModel(dag_id=dag_id, bundle_name=bundle.name, fileloc="f", is_stale=stale))
         made = [_user(User, number, draw.sample(roles, draw.choice((0, 1, 1, 2, 4)))) for number in range(users)]
