@@ -149,7 +149,7 @@ def test_a_thousand_dags_take_a_handful_of_statements(airflow: Airflow, rows: Ro
     assert first[0] >= 1002
     assert first[1] >= 4 * 1001 - 1
     assert first[2:] == [0, first[3]]
-    assert first[3] < 40
+    assert first[3] <= 25
     # Its own record in the change log made it look at what stands once more.
     assert second[1:3] == [0, 0]
     assert second[3] <= 6
@@ -160,7 +160,7 @@ def test_a_thousand_dags_take_a_handful_of_statements(airflow: Airflow, rows: Ro
 
     airflow.call("write_dags", dags={"many_7": "{'Team B': {'DAGs': {'can_read'}}}", "new": DAGS["both"]})
     ((dags, granted, taken, _),) = airflow.call("look_for_changed_dags", times=1)
-    assert (dags, granted, taken) == (2, 5, 4)
+    assert (dags, granted, taken) == (2 + third[0], 5, 4)
     airflow.call("add_permission", role=B, action="can_edit", resource="DAG:many_8")
     airflow.call("look_for_changed_dags", times=1)
     assert {grant for grant in rows.read()[1] if grant[2] == "DAG:many_8"} == {

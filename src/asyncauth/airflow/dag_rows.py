@@ -32,7 +32,7 @@ from asyncauth.db.feed import EVERYTHING
 from asyncauth.db.ids import insert_many
 from asyncauth.db.tables import actions, audit, changes, feed, permissions, resources, role_permissions, roles
 
-_PIECE = 500
+_PIECE = 5000
 _FEW = 1000
 _SHOWN = 50
 _dags = table(
