@@ -200,10 +200,11 @@ def read_options() -> dict[str, list[str]]:
     import re
 
     from asyncauth.airflow import manager, settings
+    from asyncauth.settings import Settings
 
     text = "".join(Path(one).read_text() for one in Path(manager.__file__).parent.glob("*.py"))
     others = re.findall(r'conf\.get\w*\(\s*(?:"asyncauth"|SECTION), "(\w+)"', text)
-    return {"settings": list(settings.OPTIONS), "others": others}
+    return {"settings": sorted(Settings.model_fields.keys() - settings._tokens().keys()), "others": others}
 
 
 @cache

@@ -12,9 +12,8 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
-from airflow.configuration import conf
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import IntegrityError
 
 from asyncauth.airflow.access_control import ACTIONS, AccessControl, Holders, pairs_of, resource_name
 from asyncauth.airflow.dag_rows import (
@@ -34,7 +33,6 @@ from asyncauth.airflow.db_manager import connected, in_schema
 from asyncauth.db.default_roles import Pair
 
 log = logging.getLogger(__name__)
-INTERVAL_SECONDS = 30.0
 _ATTEMPTS = 3
 """Programs that take no turns, like Airflow with the FAB provider, may store the same in the same moment."""
 _WHOLE_EVERY = 20
@@ -118,20 +116,16 @@ def sync() -> Report:
     return Synchronizer().sync()
 
 
-async def run_forever() -> None:
-    """The same every `[asyncauth] dag_sync_interval_seconds`, in a thread: what a Dag asks for holds soon after Airflow
-    has serialized it. Every worker does so; they write one after the other, and who comes later finds nothing to do.
-    Returns at once if that is 0."""
-    interval_seconds = conf.getfloat("asyncauth", "dag_sync_interval_seconds", fallback=INTERVAL_SECONDS)
-    if interval_seconds <= 0:
-        return
+async def run_forever(interval_seconds: float) -> None:
+    """The same again and again, in a thread: what a Dag asks for holds soon after Airflow has serialized it. Every
+    worker does so; they write one after the other, and whoever comes later finds nothing to do."""
     synchronizer = Synchronizer()
     known: Mapping[str, str] = {}
     while True:
         try:
             report = await anyio.to_thread.run_sync(synchronizer.sync)
-        except (SQLAlchemyError, OSError) as error:
-            log.warning("permissions of Dags could not be synchronized, trying again: %s", error)
+        except Exception as error:  # noqa: BLE001  whatever it is, the next attempt may go well
+            log.warning("permissions of Dags could not be synchronized, trying again: %r", error)
         else:
             _tell(report, known)
             known = report.problems
