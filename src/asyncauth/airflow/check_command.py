@@ -2,6 +2,7 @@
 
 from argparse import Namespace
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.metadata import version as installed_version
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from asyncauth.airflow.moving import FAB_OPTIONS, judge_file, judge_options
 from asyncauth.airflow.privileges import may_make_triggers
 from asyncauth.airflow.provider import FAB_PROVIDER
 from asyncauth.airflow.settings import make_airflow_engine, read_settings
+from asyncauth.db.default_roles import ADMIN
 from asyncauth.db.findings import Finding
 from asyncauth.db.state import look, refuse_incomplete
 from asyncauth.db.triggers import find_missing
@@ -105,7 +107,14 @@ def _database(connection: Connection, settings: Settings | None) -> Iterator[Fin
     if state.own_missing:
         yield Finding(ok=True, what="our tables are not there yet", advice="airflow db migrate makes them")
     yield from _triggers(connection, made=not state.own_missing)
-    yield from examine(connection, settings and settings.group_roles, settings.admin_role if settings else "Admin")
+    for finding in examine(connection, settings and settings.group_roles, settings.admin_role if settings else ADMIN):
+        yield replace(finding, advice=_in_airflows_words(finding.advice))
+
+
+def _in_airflows_words(advice: str) -> str:
+    advice = advice.replace("asyncauth db seed", "airflow asyncauth sync-perm")
+    advice = advice.replace("asyncauth users", "airflow asyncauth users")
+    return advice.replace("ASYNCAUTH_GROUP_ROLES=true", "[asyncauth] group_roles = true")
 
 
 def _triggers(connection: Connection, *, made: bool) -> Iterator[Finding]:

@@ -7,7 +7,7 @@ import anyio
 from asyncauth.airflow.cleanup import delete_orphans, find_orphans
 from asyncauth.airflow.command_line import command
 from asyncauth.airflow.dag_permissions import sync
-from asyncauth.airflow.db_manager import connected
+from asyncauth.airflow.db_manager import connected, drop_own
 from asyncauth.airflow.settings import make_airflow_engine, read_settings
 from asyncauth.db.seed import Seeded, seed
 
@@ -51,6 +51,18 @@ def clean_up(args: Namespace) -> None:
             print("Cleanup cancelled.")
             return
         print(f"\nSuccessfully cleaned up permissions for {delete_orphans(connection, orphans)} DAG(s).")
+
+
+@command
+def drop_tables(args: Namespace) -> None:
+    """Take our tables and triggers away. Never the `ab_*` tables: they hold the users."""
+    if not args.yes and not _confirmed("drop the tables of asyncauth, with cut-offs, API keys and the audit"):
+        print("Nothing was dropped.")
+        return
+    with connected() as connection:
+        drop_own(connection)
+        connection.commit()
+    print("The tables and triggers of asyncauth are gone; users, roles and permissions stay.")
 
 
 async def _seed() -> Seeded:
