@@ -153,6 +153,24 @@ def sync_dags(fab: bool) -> list[str]:
     ]
 
 
+def sync_dags_at_once(workers: int) -> list[list[int]]:
+    """The same by so many workers at the same time: what each stored, granted and took."""
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Barrier
+
+    from asyncauth.airflow.dag_permissions import Synchronizer
+
+    start = Barrier(workers)
+
+    def work(_: int) -> list[int]:
+        start.wait()
+        report = Synchronizer().sync()
+        return [report.stored, report.granted, report.taken]
+
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(work, range(workers)))
+
+
 def sync_dag(dag_id: str, wanted: str, fab: bool) -> str:
     """The same for one Dag, as the Dag processor calls it; the problem."""
     from types import SimpleNamespace
@@ -389,7 +407,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
         *(cli, set_up, migrate, migrate_by_files, read_users, add_user, add_permission, patch, set_active, check_login),
-        *(say, drop_ours, write_dags, copy_dag, sync_dags, sync_dag, look_for_changed_dags, read_options),
+        *(say, drop_ours, write_dags, copy_dag, sync_dags, sync_dag, look_for_changed_dags),
+        *(sync_dags_at_once, read_options),
         *(sign, validate, read_kid, find_username, revoke, read_revocations, rest, describe_rest),
     )
 }

@@ -209,7 +209,7 @@ def test_airflow_starts_whether_or_not_the_fab_provider_is_there(databases: Data
 def test_options_are_the_settings_that_airflow_does_not_have(databases: Databases) -> None:
     with closing(Installed(databases.empty("sqlite+aiosqlite"), fab=False)) as airflow:
         read = airflow.call("read_options")
-    from_elsewhere = {"database_url", "jwt_private_key_path", "seed_at_start", "custom_roles"}
+    from_elsewhere = {"database_url", "jwt_private_key_path", "jwt_allow_any_audience", "seed_at_start", "custom_roles"}
     assert {*OPTIONS, *EXTRA_OPTIONS} == {*read["settings"], *read["others"]} - from_elsewhere
 
 

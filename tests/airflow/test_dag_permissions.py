@@ -169,6 +169,17 @@ def test_a_thousand_dags_take_a_handful_of_statements(airflow: Airflow, rows: Ro
     }
 
 
+@ON_EACH
+def test_workers_that_look_at_the_same_time(airflow: Airflow, rows: Rows) -> None:
+    airflow.call("write_dags", dags={f"at_once_{number}": DAGS["both"] for number in range(20)})
+    airflow.call("add_permission", role=A, action="can_read", resource="DAG:at_once_0")
+    rows.clear()
+    before = rows.count_audits()
+    found = airflow.call("sync_dags_at_once", workers=6)
+    assert sorted(found)[:-1] == [[0, 0, 0]] * 5
+    assert rows.count_audits() == before + 1
+
+
 def test_names_of_resources() -> None:
     assert resource_name("etl", "DAGs") == "DAG:etl"
     assert resource_name("etl", "DAG Runs") == "DAG Run:etl"
