@@ -48,12 +48,19 @@ def say(line: list[str]) -> dict[str, Any]:
     return {"out": said.getvalue(), "code": code}
 
 
-def set_up(users: list[dict[str, Any]]) -> None:
-    """Make the database, the default roles and users, as an operator does; some passwords hashed with PBKDF2."""
+def set_up(users: list[dict[str, Any]], roles: dict[str, list[tuple[str, str]]] | None = None) -> None:
+    """Make the database, the default roles, others and users, as an operator does; some passwords hashed with PBKDF2.
+
+    Args:
+        roles: by name, pairs of action and resource.
+    """
     from werkzeug.security import generate_password_hash
 
     cli(["db", "migrate"])
     cli(["sync-perm"])
+    for role, pairs in (roles or {}).items():
+        for action, resource in pairs:
+            add_permission(role, action, resource)
     for user in users:
         values = {name: str(user[name]) for name in ("username", "firstname", "lastname", "email", "role", "password")}
         cli(["users", "create", *(part for name, value in values.items() for part in (f"--{name}", value))])

@@ -177,8 +177,8 @@ class AsyncAuthManager(BaseAuthManager[AirflowUser]):
         Raises:
             ForbiddenError: the user came with an API key, or nobody has logged in.
         """
-        if user.renewed is not None:
-            return user.renewed
+        if user.renewed is not None and expiration_time_in_seconds is None:
+            return user.renewed  # for the cookie; who asks for a token of some lifetime gets one of its own
         self._refuse_unnamed(user)
         return self._require_home().auth.issue_token(user.user.id, lifetime_seconds=expiration_time_in_seconds)
 
