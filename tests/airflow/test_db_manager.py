@@ -7,6 +7,7 @@ from contextlib import closing
 import pytest
 from sqlalchemy import Connection, create_engine, insert, inspect, text
 
+from asyncauth.db import state
 from asyncauth.db.migrate import check
 from asyncauth.db.tables import fab, own, roles, users
 from asyncauth.db.triggers import find_missing
@@ -147,6 +148,7 @@ def _in_schema(database: Database) -> dict[str, object]:
         names = set(inspect(connection).get_table_names(schema="of Airflow"))
         connection.execute(text('SET search_path TO "of Airflow"'))
         connection.dialect.default_schema_name = "of Airflow"
+        assert state.look(connection).fab_version
         return {"missing": find_missing(connection), "ours": len(names & OURS), "fab": len(names & set(fab.tables))}
 
     try:
