@@ -239,7 +239,8 @@ _LOST_DEFINERS = f"""
 _STANDING = {
     "postgresql": """
         SELECT t.tgname, c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-        WHERE c.relnamespace = current_schema()::regnamespace AND NOT t.tgisinternal AND t.tgenabled <> 'D'""",
+        WHERE c.relnamespace = quote_ident(current_schema())::regnamespace
+        AND NOT t.tgisinternal AND t.tgenabled <> 'D'""",
     "sqlite": "SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'",
     "mysql": """
         SELECT trigger_name, event_object_table FROM information_schema.triggers
