@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from http.cookies import SimpleCookie
+from typing import Any
 
 import httpx
 import pytest
@@ -18,7 +19,7 @@ PATH = "/api/v2/dags"
 @pytest.fixture(scope="module")
 def server(worlds: Worlds) -> Iterator[ApiServer]:
     """One worker: tokens live six seconds and slide for an hour; who has not logged in may what viewers may."""
-    more = {
+    more: dict[str, Any] = {
         "AIRFLOW__API_AUTH__JWT_EXPIRATION_TIME": str(LIFE_SECONDS),
         "AIRFLOW__API_AUTH__JWT_LEEWAY": str(LEEWAY_SECONDS),
         "AIRFLOW__ASYNCAUTH__SLIDING_SECONDS": "3600",
