@@ -1,5 +1,6 @@
 """What a setting changes on the real server: cookies that slide, the public role, a manager that says what is wrong."""
 
+import re
 import time
 from collections.abc import Iterator
 from http.cookies import SimpleCookie
@@ -14,6 +15,8 @@ from tests.apiserver.server import OURS, ApiServer
 
 LIFE_SECONDS, LEEWAY_SECONDS = 6, 1
 PATH = "/api/v2/dags"
+PUBLIC = "https://airflow.example"
+"""What browsers see: a proxy ends TLS and asks the server under another name."""
 
 
 @pytest.fixture(scope="module")
@@ -25,6 +28,7 @@ def server(worlds: Worlds) -> Iterator[ApiServer]:
         "AIRFLOW__ASYNCAUTH__SLIDING_SECONDS": "3600",
         "AIRFLOW__ASYNCAUTH__GC_FREEZE": "True",
         "AIRFLOW__FAB__AUTH_ROLE_PUBLIC": "Viewer",
+        "AIRFLOW__API__BASE_URL": PUBLIC,
     }
     with ApiServer(sync_url(worlds.copy("postgresql")), OURS, workers=1, **{**OPTIONS, **more}) as started:
         yield started
@@ -94,3 +98,21 @@ def test_an_invalid_token_is_not_nobody(server: ApiServer) -> None:
     """Who shows one is not given the public role."""
     with server.client("not a token") as client:
         assert client.get(PATH).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"), [(PUBLIC, 303), ("https://evil.example", 403), ("http://airflow.example", 403)]
+)
+def test_the_login_page_behind_a_proxy(server: ApiServer, origin: str, status: int) -> None:
+    """Its own forms come from the public address, which the server does not see itself."""
+    with server.client() as client:
+        page = client.get("/auth/login/")
+        secret = SimpleCookie(page.headers["set-cookie"])["_token-form"]
+        assert secret["secure"]
+        found = re.search('name="form_token" value="([^"]+)"', page.text)
+        assert found
+        form = {"form_token": found[1], "username": "vera", "password": "the password of vera"}
+        headers = {"Cookie": f"_token-form={secret.value}", "Origin": origin}
+        answer = client.post("/auth/login/", data=form, headers=headers)
+    assert answer.status_code == status
+    assert bool(set_token(answer)) == (status == 303)
