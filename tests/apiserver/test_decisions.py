@@ -41,6 +41,6 @@ def test_decisions_are_the_same(worlds: Worlds, full: bool) -> None:
     assert found["disagreements"][:20] == []
     assert set(found["known"]) <= KNOWN
     assert sum(found["asked"].values()) == questions
-    assert len(found["asked"]) == METHODS
+    assert len(found["asked"]) >= METHODS  # newer cores have more
     said_yes = [name for name, number in found["yes"].items() if number > 0]
     assert {*found["asked"]} - {*said_yes} <= {"get_authorized_teams"}  # there are no teams
