@@ -12,8 +12,8 @@ from asyncauth.changes.follower import Follower
 from asyncauth.clock import Clock
 from asyncauth.db.engine import Database
 from asyncauth.db.purge import purge_changes, purge_expired
+from asyncauth.db.standing import find_missing
 from asyncauth.db.tables import airflow_revocations
-from asyncauth.db.triggers import find_missing
 from asyncauth.errors import AuthError
 from asyncauth.settings import Settings
 from asyncauth.tasks import BACKGROUND, Tasks

@@ -16,7 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from asyncauth.db.connect import with_connection
 from asyncauth.db.findings import Finding, find
 from asyncauth.db.scripts import know_server, load_scripts, options, prepared, version
-from asyncauth.db.triggers import find_lost_definers, find_missing, note_everything, try_to_create_triggers
+from asyncauth.db.standing import find_lost_definers, find_missing
+from asyncauth.db.triggers import note_everything, try_to_create_triggers
 from asyncauth.db.url import parse_url
 from asyncauth.errors import ConfigurationError
 
