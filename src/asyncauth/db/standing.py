@@ -1,6 +1,6 @@
-"""Whether the triggers stand."""
+"""Whether the triggers stand, and whether anything about that changed since somebody looked."""
 
-from sqlalchemy import Connection, inspect, text
+from sqlalchemy import ColumnElement, Connection, String, inspect, literal_column, text
 from sqlalchemy.exc import DBAPIError
 
 from asyncauth.db.watched import PREFIX, expected
@@ -12,6 +12,11 @@ def find_missing(connection: Connection) -> list[str]:
     tables = inspect(connection).get_table_names()
     standing = {(name, table) for name, table in connection.execute(text(_STANDING.get(dialect, _STANDING["mysql"])))}
     return sorted(name for name, _ in expected(dialect, tables) - standing)
+
+
+def schema_column(dialect: str) -> ColumnElement[str]:
+    """A text that differs when any table or trigger came, went or was disabled, to select beside something else."""
+    return literal_column(f"({_SCHEMA.get(dialect, _SCHEMA['mysql'])})", String).label("schema_text")
 
 
 def find_lost_definers(connection: Connection) -> list[str]:
@@ -38,4 +43,23 @@ _STANDING = {
     "mysql": """
         SELECT trigger_name, event_object_table FROM information_schema.triggers
         WHERE trigger_schema = database()""",
+}
+_SCHEMA = {
+    "postgresql": """
+        SELECT count(*) || ':' || coalesce(sum(hashtext(name)::bigint), 0) FROM (
+            SELECT t.tgname || ' ' || c.relname || ' ' || t.tgenabled::text AS name
+            FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+            WHERE c.relnamespace = current_schema()::regnamespace AND NOT t.tgisinternal
+            UNION ALL SELECT relname FROM pg_class
+            WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')) AS standing""",
+    "sqlite": """
+        SELECT group_concat(type || ' ' || name || ' ' || tbl_name) FROM sqlite_master
+        WHERE type IN ('table', 'trigger')""",
+    # No GROUP_CONCAT: an engine of the application's own may cut it short.
+    "mysql": """
+        SELECT concat(count(*), ':', coalesce(sum(crc32(name)), 0)) FROM (
+            SELECT concat(trigger_name, ' ', event_object_table) AS name FROM information_schema.triggers
+            WHERE trigger_schema = database()
+            UNION ALL SELECT table_name FROM information_schema.tables
+            WHERE table_schema = database()) AS standing""",
 }
