@@ -121,11 +121,14 @@ async def end_tokens(auth: AuthManager, username: str, *, actor: Actor | None = 
     """Log a user out everywhere: tokens issued until now are refused. API keys stay.
 
     Raises:
-        NotFoundError, UnavailableError.
+        NotFoundError: the user does not exist.
+        EscalationError: the user holds more than the actor.
+        UnavailableError: the database did not answer.
     """
 
     async def work(step: Change) -> None:
         user_id = await get_user_id(step.connection, username)
+        await check_user(step, user_id, username)
         await insert_cutoff(step.connection, user_id, step.now, LOGOUT)
         await step.record("end_tokens", "user", user_id, username)
 

@@ -26,7 +26,6 @@ from asyncauth.cli.common import (
 )
 from asyncauth.errors import InvalidValueError, NotFoundError, UnknownRoleError
 from asyncauth.manager import AuthManager
-from asyncauth.model import User
 
 app = typer.Typer(
     help="Make, change and delete users. Passwords are asked for, or come as the first line of the input; never as an "
@@ -63,7 +62,7 @@ def create(
     """Create an active user who can log in. Exit code 1: the name or the e-mail is taken, or a role does not exist."""
     password = _password(use_random_password)
 
-    async def work(auth: AuthManager) -> User:
+    async def work(auth: AuthManager) -> admin.UserInfo:
         written = await admin.create_user(
             auth,
             username=username,
