@@ -12,7 +12,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from asyncauth.errors import AuthError, UnauthenticatedError, UnavailableError
+from asyncauth.api.bodies import limited
+from asyncauth.errors import AuthError, BodyTooLargeError, UnauthenticatedError, UnavailableError
 from asyncauth.web.http import json_answer, refusal
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
@@ -24,6 +25,7 @@ _MEANINGS = {
     404: "It does not exist.",
     409: "It contradicts what is stored: a name is taken, or the last administrator would go.",
     412: "It is not any more what `If-Match` says.",
+    413: "The body is longer than anybody needs.",
     422: "The request has not the form that is described here.",
     429: "Too many failed logins; `Retry-After` says how many seconds to wait.",
     503: "The answer cannot be known just now; `Retry-After` says how many seconds to wait.",
@@ -52,12 +54,16 @@ class FabRoute(APIRoute):
     def get_route_handler(self) -> Handler:
         """FastAPI's place to wrap a handler."""
         handle = super().get_route_handler()
+        if self.body_field is not None:
+            self.responses = {**self.responses, 413: _described(413, "application/json", Detail)}
 
         async def guarded(request: Request) -> Response:
             try:
-                return await handle(request)
+                return await handle(limited(request))
             except RequestValidationError as error:
                 return Response(json.dumps({"detail": _findings(error)}), 422, media_type="application/json")
+            except HTTPException as error:
+                raise _meant(error) from None
 
         return guarded
 
@@ -68,15 +74,20 @@ class OurRoute(APIRoute):
     def get_route_handler(self) -> Handler:
         """FastAPI's place to wrap a handler."""
         handle = super().get_route_handler()
+        if self.body_field is not None:
+            self.responses = {**self.responses, 413: _described(413, PROBLEM_TYPE, Problem)}
 
         async def guarded(request: Request) -> Response:
             try:
-                return await handle(request)
+                return await handle(limited(request))
             except AuthError as error:
                 return _of_auth_error(error)
             except RequestValidationError as error:
                 return _problem(422, "invalid_request", "the request has not the right form", errors=_findings(error))
             except HTTPException as error:  # FastAPI's own, of a body that is no JSON
+                meant = _meant(error)
+                if isinstance(meant, AuthError):
+                    return _of_auth_error(meant)
                 return _problem(error.status_code, "invalid_request", str(error.detail))
 
         return guarded
@@ -94,9 +105,17 @@ def guarded_fab_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def our_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI description of these refusals on a guarded route of ours."""
-    content = {PROBLEM_TYPE: {"schema": Problem.model_json_schema()}}
     every = sorted({400, 401, 403, 422, 503, *statuses})
-    return {status: {"description": _MEANINGS[status], "content": content} for status in every}
+    return {status: _described(status, PROBLEM_TYPE, Problem) for status in every}
+
+
+def _described(status: int, media_type: str, model: type[BaseModel]) -> dict[str, Any]:
+    return {"description": _MEANINGS[status], "content": {media_type: {"schema": model.model_json_schema()}}}
+
+
+def _meant(error: HTTPException) -> Exception:
+    """FastAPI turns whatever fails while it reads a body into a 400."""
+    return error.__cause__ if isinstance(error.__cause__, BodyTooLargeError) else error
 
 
 def _findings(error: RequestValidationError) -> list[dict[str, Any]]:

@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 
 from asyncauth.api.app import make_app
+from asyncauth.api.bodies import limited
 from asyncauth.bootstrap import close_auth_manager, create_auth_manager, get_auth_manager
 from asyncauth.errors import InvalidValueError
 from asyncauth.settings import Settings
@@ -73,11 +74,7 @@ async def read_me(request: Request) -> Response:
 
 
 async def _read_object(request: Request) -> dict[str, Any]:
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_BODY_BYTES:
-            raise InvalidValueError(f"the body is longer than {MAX_BODY_BYTES} bytes")
+    body = await limited(request, MAX_BODY_BYTES).body()
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):
