@@ -528,10 +528,12 @@ print(ended, flush=True)
 """
 
 
-def test_a_fork_while_a_thread_holds_the_table_of_loops() -> None:
+@on_sqlite
+async def test_a_fork_while_a_thread_holds_the_table_of_loops() -> None:
     """The thread is not in the child, and would never give the lock back there."""
-    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK_WHILE_HELD]
-    result = subprocess.run(["timeout", "20", *command], capture_output=True, text=True, check=False)
+    command = ["timeout", "20", sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK_WHILE_HELD]
+    run = partial(subprocess.run, capture_output=True, text=True, check=False)
+    result = await asyncio.to_thread(run, command)
     assert (result.stdout, result.stderr) == ("no manager\n0\n", "")
 
 
