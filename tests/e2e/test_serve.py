@@ -44,10 +44,12 @@ def environment(tmp_path: Path) -> dict[str, str]:
 
 
 @contextmanager
-def serving(environment: dict[str, str], *arguments: str) -> Iterator[httpx.Client]:
+def serving(
+    environment: dict[str, str], *arguments: str, program: tuple[str, ...] = ("-m", "asyncauth")
+) -> Iterator[httpx.Client]:
     """A client of a server."""
     port = free_port()
-    command = [sys.executable, "-m", "asyncauth", "serve", "--host", HOST, "--port", str(port), *arguments]
+    command = [sys.executable, *program, "serve", "--host", HOST, "--port", str(port), *arguments]
     process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         with httpx.Client(base_url=f"http://{HOST}:{port}", timeout=30, trust_env=False) as client:

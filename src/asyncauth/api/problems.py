@@ -10,7 +10,8 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
 from asyncauth.api.bodies import limited
 from asyncauth.errors import AuthError, BodyTooLargeError, UnauthenticatedError, UnavailableError
@@ -18,6 +19,7 @@ from asyncauth.web.http import json_answer, refusal
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 PROBLEM_TYPE = "application/problem+json"
+_NO_METHOD = "Method Not Allowed"
 _MEANINGS = {
     400: "A value or a name in the request cannot be used; the detail says which.",
     401: "The credentials are missing, invalid or expired.",
@@ -48,7 +50,31 @@ class Problem(BaseModel):
     errors: list[dict[str, Any]] | None = Field(default=None, description="Of a 422: what is wrong, and where.")
 
 
-class FabRoute(APIRoute):
+_METHODS: dict[str, set[str]] = {}
+"""What each path allows, by all its routes together."""
+
+
+class _Route(APIRoute):
+    """One that knows of the other methods of its path: `Allow` names them all (RFC 9110 section 15.5.6)."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        _METHODS.setdefault(self.path_format, set()).update(self.methods)
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Starlette's place for a method that a path does not have."""
+        if scope["method"] in self.methods:
+            await super().handle(scope, receive, send)
+        else:
+            allow = ", ".join(sorted(_METHODS[self.path_format]))
+            await self.refuse_method({"Allow": allow})(scope, receive, send)
+
+    def refuse_method(self, headers: dict[str, str]) -> Response:
+        """The answer, in the form of the route."""
+        raise NotImplementedError
+
+
+class FabRoute(_Route):
     """A route of FAB's: errors of the form of a request never repeat what was sent."""
 
     def get_route_handler(self) -> Handler:
@@ -67,8 +93,12 @@ class FabRoute(APIRoute):
 
         return guarded
 
+    def refuse_method(self, headers: dict[str, str]) -> Response:
+        """As FAB's app does."""
+        return JSONResponse({"detail": _NO_METHOD}, 405, headers)
 
-class OurRoute(APIRoute):
+
+class OurRoute(_Route):
     """A route of ours: every error is a problem."""
 
     def get_route_handler(self) -> Handler:
@@ -91,6 +121,10 @@ class OurRoute(APIRoute):
                 return _problem(error.status_code, "invalid_request", str(error.detail))
 
         return guarded
+
+    def refuse_method(self, headers: dict[str, str]) -> Response:
+        """A problem."""
+        return _problem(405, "method_not_allowed", _NO_METHOD, headers)
 
 
 def fab_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
