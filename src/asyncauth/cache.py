@@ -6,7 +6,7 @@ let an old load that fails evict the entry of a newer one.
 """
 
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
@@ -91,13 +91,13 @@ class Flights(Generic[V]):
         self._tasks = tasks
         self._join = alru_cache(maxsize=None)(self._fly)
 
-    async def join(self, *key: int) -> V:
+    async def join(self, *key: Hashable) -> V:
         """Wait for the load of `key`, begun by somebody else or now."""
         # In a task that no caller ends: async-lru drops a load with its last waiter, and clients that give up and come
         # again would begin one load each.
         return await self._tasks.run(self._join(*key), "asyncauth wait for a load")
 
-    async def _fly(self, *key: int) -> V:
+    async def _fly(self, *key: Hashable) -> V:
         try:
             return await self._load(*key)
         finally:

@@ -32,8 +32,8 @@ class Changelog:
         self.sequence += KEPT + 1
         self._recent.clear()
 
-    def touches(self, user_id: int, role_ids: Container[int], *, since: int, but: Container[int]) -> bool:
-        """Whether anything that became known after `since` changed that user or one of those roles.
+    def touches(self, user_id: int | None, role_ids: Container[int], *, since: int, but: Container[int]) -> bool:
+        """Whether anything that became known after `since` changed that user (None: nobody) or one of those roles.
 
         Args:
             since: a former value of `sequence`.
@@ -46,10 +46,10 @@ class Changelog:
         return any(record.id not in but and _is_about(record, user_id, role_ids) for record in newest)
 
 
-def _is_about(record: Record, user_id: int, role_ids: Container[int]) -> bool:
+def _is_about(record: Record, user_id: int | None, role_ids: Container[int]) -> bool:
     match record.kind:
         case "user":
-            return record.item is None or record.item == user_id
+            return user_id is not None and (record.item is None or record.item == user_id)
         case "role":
             return record.item is None or record.item in role_ids
         case _:

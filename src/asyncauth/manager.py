@@ -11,41 +11,20 @@ from typing import Any, Self, TypeVar
 from anyio import Lock, to_thread
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession
 
-from asyncauth.changes.consistency import covers
+from asyncauth import admission, sessions
 from asyncauth.clock import SYSTEM_CLOCK, Clock
-from asyncauth.db import revocations
-from asyncauth.db.cutoffs import LOGOUT, insert_cutoff, require_user
 from asyncauth.db.engine import make_engine
-from asyncauth.db.feed import read_mark
 from asyncauth.db.find import get_user_id
 from asyncauth.decide import allowed_resources, decide, filter_allowed
-from asyncauth.errors import (
-    AuthError,
-    ClaimError,
-    ClosedError,
-    ConfigurationError,
-    ConsistencyTokenError,
-    ExpiredTokenError,
-    ForbiddenError,
-    LoginError,
-    RefreshReusedError,
-    RevokedTokenError,
-    StaleError,
-    TokenError,
-    UnauthenticatedError,
-)
-from asyncauth.login.database import Login, authenticate
-from asyncauth.login.refresh import Continued
-from asyncauth.model import Claims, Decision, TokenPair, User, Written
+from asyncauth.errors import AuthError, ClosedError, ConfigurationError, ForbiddenError
+from asyncauth.model import Claims, Decision, Role, TokenPair, User, Written
 from asyncauth.running import Running, connect
 from asyncauth.settings import Settings
 from asyncauth.status import Status, read_status
 from asyncauth.tasks import run_to_end
-from asyncauth.tokens.api_keys import is_api_key
-from asyncauth.tokens.claims import parse_user_id
 from asyncauth.tokens.foreign import load_all
 from asyncauth.tokens.jwks import public_jwk
-from asyncauth.tokens.refresh_tokens import is_refresh_token
+from asyncauth.tokens.seals import Seals
 
 T = TypeVar("T")
 
@@ -66,8 +45,6 @@ class AuthManager:
     ) -> None:
         self.settings = settings if settings is not None else Settings()
         self._given_engine = engine
-        self._now = clock.now
-        self._elapsed = clock.elapsed
         self._clock = clock
         self._running: Running | None = None
         self._lifecycle = Lock()
@@ -118,14 +95,19 @@ class AuthManager:
         keys = await to_thread.run_sync(load_all, self.settings)
         engine = self._given_engine
         if engine is None:
-            engine = await to_thread.run_sync(self._make_engine)
+            engine = await to_thread.run_sync(self.make_engine)
         try:
             return await connect(self.settings, engine, keys, self._clock)
         except BaseException:
             await run_to_end(self._dispose(engine))
             raise
 
-    def _make_engine(self) -> AsyncEngine:
+    def make_engine(self) -> AsyncEngine:
+        """The engine of a manager that was given none, called in a thread at its start; for classes derived from this.
+
+        Raises:
+            ConfigurationError: the URL is missing or cannot be used.
+        """
         settings = self.settings
         if settings.database_url is None:
             raise ConfigurationError("no database: set database_url (ASYNCAUTH_DATABASE_URL) or pass an engine")
@@ -149,13 +131,14 @@ class AuthManager:
         running = self._running
         if running is None:
             return "not started"
-        if self._elapsed() < running.follower.proven_until:
+        if running.elapsed() < running.follower.proven_until:
             return None
         return running.follower.trouble or "memory is not proven current"
 
     def status(self) -> Status:
         """A moment's numbers, from memory."""
-        return read_status(self._require_running(), self._elapsed())
+        running = self._require_running()
+        return read_status(running, running.elapsed())
 
     # ── who is it? ──
 
@@ -167,18 +150,7 @@ class AuthManager:
             TokenError: the token is refused (401).
             StaleError: memory is not proven current (503).
         """
-        running = self._require_running()
-        try:
-            claims = self._admit(running, token)
-        except TokenError:  # this way round it costs signed tokens nothing
-            if not is_api_key(token):
-                raise
-        else:
-            if claims.user_id is None:
-                return _find_foreign(running, claims, self._elapsed())
-            return running.users.find(claims.user_id, self._elapsed())
-        self._require_proof(running)
-        return running.api_keys.find_user(token)
+        return admission.find_user(self._require_running(), token)
 
     async def get_user_from_token(self, token: object, *, at_least: str | None = None) -> User:
         """Token → user. Waits only if the user is not in memory, or for a change that this worker does not know yet.
@@ -192,58 +164,17 @@ class AuthManager:
             UnauthenticatedError: the token is refused, the user is gone or inactive (401).
             UnavailableError: it cannot be known just now (503).
         """
-        running = self._require_running()
-        key = None
-        try:
-            claims = self._admit(running, token)
-        except TokenError:
-            if not is_api_key(token):
-                raise
-            key = token
-        if key is not None:
-            return await self._get_user_of_key(running, key, at_least)
-        if at_least is not None:
-            await self._catch_up(running, at_least)
-            self._admit(running, token)  # again: the change may be that this token was revoked
-        if claims.user_id is None:
-            return await self._get_foreign(running, token, claims)
-        user = running.users.find(claims.user_id, self._elapsed())
-        if user is None:
-            user = await running.users.get(claims.user_id)
-            self._admit(running, token)  # again: the load took time
-        return user
+        return await admission.get_user(self._require_running(), token, at_least)
 
-    async def _get_foreign(self, running: Running, token: object, claims: Claims) -> User:
-        user = _find_foreign(running, claims, self._elapsed())
-        if user is None:
-            user = await running.names.get(claims)
-            self._admit(running, token)
-            _refuse_ended(running, claims, user.id)
-        return user
+    def verify(self, token: object) -> Claims:
+        """A signed token that counts now → its claims, from memory: its signature holds, it is neither expired nor
+        revoked. Whether its user exists is not asked.
 
-    async def _get_user_of_key(self, running: Running, text: str, at_least: str | None) -> User:
-        self._require_proof(running)
-        user = await running.api_keys.get_user(text)
-        if at_least is not None:  # judged only once its sender is known
-            await self._catch_up(running, at_least)
-            user = await running.api_keys.get_user(text)
-        self._require_proof(running)  # again: the load took time
-        return user
-
-    def _admit(self, running: Running, token: object) -> Claims:
-        claims = running.verifier.verify(token, self._now())
-        self._require_proof(running)
-        if claims in running.revoked:
-            raise RevokedTokenError("the token was revoked")
-        _refuse_ended(running, claims, claims.user_id)
-        return claims
-
-    async def _catch_up(self, running: Running, at_least: str) -> None:
-        mark = running.receipts.read(at_least, running.users.position.epoch)
-        if not covers(running.users.position, mark, running.database.dialect):
-            await running.tasks.run(running.follower.catch_up(), "asyncauth catch up")
-            if not covers(running.users.position, mark, running.database.dialect):
-                raise ConsistencyTokenError("the consistency token is ahead of the database")
+        Raises:
+            TokenError: the token is refused (401).
+            StaleError: memory is not proven current (503).
+        """
+        return admission.admit(self._require_running(), token)
 
     async def deserialize_user(self, claims: Claims | Mapping[str, Any]) -> User:
         """Verified claims → user: the `sub` of a mapping is the user's id, as decimal digits.
@@ -252,18 +183,7 @@ class AuthManager:
             ClaimError, RevokedTokenError, UserNotFoundError, UserInactiveError: 401.
             UnavailableError: 503.
         """
-        if not isinstance(claims, Claims):
-            return await self.get_user(parse_user_id(claims.get("sub")))
-        running = self._require_running()
-        self._require_proof(running)
-        if claims.user_id is None:
-            user = await running.names.get(claims)
-        else:
-            user = await running.users.get(claims.user_id)
-        if claims in running.revoked:
-            raise RevokedTokenError("the token was revoked")
-        _refuse_ended(running, claims, user.id)
-        return user
+        return await admission.get_user_of_claims(self._require_running(), claims)
 
     def serialize_user(self, user: User) -> dict[str, str]:
         """The claims that `deserialize_user` turns back into the user.
@@ -288,8 +208,29 @@ class AuthManager:
             if username is None:
                 raise TypeError("get_user needs a user_id or a username")
             user_id = await running.tasks.run(get_user_id(running.database, username), "asyncauth find user")
-        self._require_proof(running)
+        admission.require_proof(running)
         return await running.users.get(user_id)
+
+    async def get_role(self, name: str) -> Role:
+        """A role by its exact name; from memory, where it stays current, or by one load.
+
+        Raises:
+            UnknownRoleError: there is none.
+            UnavailableError: 503.
+        """
+        running = self._require_running()
+        role = self.find_role(name)
+        return role if role is not None else await running.users.get_role(name)
+
+    def find_role(self, name: str) -> Role | None:
+        """The same from memory alone, without waiting, right in any thread. None: it has to be loaded.
+
+        Raises:
+            StaleError: memory is not proven current.
+        """
+        running = self._require_running()
+        admission.require_proof(running)
+        return running.users.find_role(name, running.elapsed())
 
     def current(self, user: User) -> User:
         """The same user as known now. From memory, without waiting, right in any thread: for long-lived holders, since
@@ -300,12 +241,7 @@ class AuthManager:
             StaleError: the user has changed or left memory and has to be loaded with `load_current`, or memory is not
                 proven current.
         """
-        running = self._require_running()
-        self._require_proof(running)
-        known = running.users.peek(user.id, self._elapsed())
-        if known is None:
-            raise StaleError("the user has changed or left memory: load it again with load_current")
-        return known if user.api_key_id is None else running.api_keys.current(user.api_key_id, known)
+        return admission.find_current(self._require_running(), user)
 
     async def load_current(self, user: User) -> User:
         """As `current`, loading what is not in memory. Unlike `get_user` it narrows who came with an API key.
@@ -325,7 +261,13 @@ class AuthManager:
     # ── tokens ──
 
     async def login(
-        self, username: str, password: str, address: str | None = None, *, lifetime_seconds: int | None = None
+        self,
+        username: str,
+        password: str,
+        address: str | None = None,
+        *,
+        lifetime_seconds: int | None = None,
+        throttled: bool = True,
     ) -> str:
         """User name (in any case) or e-mail, and password → a signed token.
 
@@ -335,6 +277,7 @@ class AuthManager:
             address: where the login comes from, for the limits of failed logins (`login_failures_…` in the settings):
                 the peer's address, or what a proxy that you run says. Never what a client can write itself.
             lifetime_seconds: of the token; None: `jwt_expiration_seconds`.
+            throttled: whether those limits hold, and a failure counts.
 
         Raises:
             LoginError: wrong, unknown or inactive: never said which (401).
@@ -343,22 +286,18 @@ class AuthManager:
             DatabaseUnavailableError: 503.
         """
         running = self._require_running()
-        login = await running.tasks.run(self._log_in(running, username, password, address), "asyncauth login")
-        expires_at = None if lifetime_seconds is None else login.issued_at + lifetime_seconds
-        return running.issuer.issue(login.user_id, self._now(), issued_at=login.issued_at, expires_at=expires_at)
+        check = sessions.check_password(running, username, password, address, throttled=throttled)
+        work = sessions.log_in(running, check, lifetime_seconds)
+        return await running.tasks.run(work, "asyncauth login")
 
-    async def _log_in(self, running: Running, username: str, password: str, address: str | None) -> Login:
-        def check() -> Awaitable[Login]:
-            return authenticate(running.database, running.hasher, username, password, self._now)
-
-        if running.throttle is None:
-            return await check()
-        return await running.throttle.guard(username, password, address, check)
-
-    def issue_token(self, user_id: int) -> str:
-        """A signed token for a user whose identity somebody else has established."""
-        running, now = self._require_running(), self._now()
-        return running.issuer.issue(user_id, now, issued_at=running.cutoffs.issue_time(user_id, now))
+    def issue_token(self, user_id: int, *, lifetime_seconds: int | None = None) -> str:
+        """A signed token for a user whose identity somebody else has established. `lifetime_seconds`: None:
+        `jwt_expiration_seconds`."""
+        running = self._require_running()
+        now = running.now()
+        issued_at = running.cutoffs.issue_time(user_id, now)
+        expires_at = None if lifetime_seconds is None else issued_at + lifetime_seconds
+        return running.issuer.issue(user_id, now, issued_at=issued_at, expires_at=expires_at)
 
     async def end_tokens(self, user_id: int) -> str:
         """Log a user out everywhere: tokens issued until now are refused, here at once, on other workers within the
@@ -368,15 +307,14 @@ class AuthManager:
             NotFoundError: there is no such user.
             DatabaseUnavailableError: it may not be stored; try again.
         """
-
-        async def work(connection: AsyncConnection) -> int:
-            await require_user(connection, user_id)
-            return await insert_cutoff(connection, user_id, int(self._now()), LOGOUT)
-
         running = self._require_running()
-        written = await self.write(work)
-        running.cutoffs.add([(user_id, written.value, LOGOUT)])
-        return written.token
+        return await running.tasks.run(sessions.end_tokens(running, user_id), "asyncauth logout everywhere")
+
+    def slide(self, claims: Claims) -> str | None:
+        """The token to go on with, of the same login, where `sliding_seconds` is set: None before half of the token's
+        life is over, when the login ends with it anyway, or if it came from no login that slides. `claims`: of a token
+        that has just been admitted."""
+        return sessions.slide(self._require_running(), claims)
 
     async def login_pair(self, username: str, password: str, address: str | None = None) -> TokenPair:
         """As `login`, for an access token and a refresh token: `refresh` gives the next pair, until the login ends.
@@ -388,12 +326,10 @@ class AuthManager:
             BusyError: too many logins at once (503).
             DatabaseUnavailableError: 503.
         """
-        running = self._require_refresh()
-        login = await running.tasks.run(self._log_in(running, username, password, address), "asyncauth login")
-        try:
-            return await self._start_login(running, login.user_id, login.issued_at)
-        except UnauthenticatedError:
-            raise LoginError("the user was changed meanwhile") from None
+        running = self._require_running()
+        sessions.require_refresh(running)
+        work = sessions.log_in_pair(running, username, password, address)
+        return await running.tasks.run(work, "asyncauth login")
 
     async def issue_pair(self, user_id: int) -> TokenPair:
         """A pair of tokens for a user whose identity somebody else has established.
@@ -403,7 +339,9 @@ class AuthManager:
             UserNotFoundError, UserInactiveError: 401.
             DatabaseUnavailableError: 503.
         """
-        return await self._start_login(self._require_refresh(), user_id, None)
+        running = self._require_running()
+        sessions.require_refresh(running)
+        return await running.tasks.run(sessions.start_login(running, user_id, None), "asyncauth start of a login")
 
     async def refresh(self, refresh_token: object) -> TokenPair:
         """Spend a refresh token for a new pair of tokens of the same login. If the answer gets lost, the same token can
@@ -416,8 +354,9 @@ class AuthManager:
             UserNotFoundError, UserInactiveError: 401.
             DatabaseUnavailableError: 503; try again with the same token.
         """
-        running = self._require_refresh()
-        return await running.tasks.run(self._refresh(running, refresh_token), "asyncauth refresh")
+        running = self._require_running()
+        sessions.require_refresh(running)
+        return await running.tasks.run(sessions.refresh(running, refresh_token), "asyncauth refresh")
 
     async def end_login(self, token: object) -> str | None:
         """End a login with all its tokens: here at once, on other workers within the bound. Doing it twice is no error.
@@ -431,81 +370,29 @@ class AuthManager:
             DatabaseUnavailableError: the login may not be ended; try again.
         """
         running = self._require_running()
-        return await running.tasks.run(self._end_login(running, token), "asyncauth logout")
-
-    def _require_refresh(self) -> Running:
-        if not self.settings.refresh_tokens:
-            raise ConfigurationError("refresh tokens are off: set refresh_tokens (ASYNCAUTH_REFRESH_TOKENS)")
-        return self._require_running()
-
-    async def _start_login(self, running: Running, user_id: int, known_at: int | None) -> TokenPair:
-        work = running.logins.start(user_id, known_at)
-        return self._pair(running, await running.tasks.run(work, "asyncauth start of a login"))
-
-    async def _refresh(self, running: Running, token: object) -> TokenPair:
-        outcome = await running.logins.refresh(token)
-        if isinstance(outcome, Continued):
-            return self._pair(running, outcome)
-        running.revoked.own.add((key, outcome.until) for key in outcome.keys)
-        await running.follower.see_own_write()
-        raise RefreshReusedError("a spent refresh token came again; its login was ended")
-
-    def _pair(self, running: Running, login: Continued) -> TokenPair:
-        expires_at = min(login.issued_at + self.settings.jwt_expiration_seconds, login.ends_at)
-        access_token = running.issuer.issue(
-            login.user_id, self._now(), issued_at=login.issued_at, login_id=login.login_id, expires_at=expires_at
-        )
-        return TokenPair(access_token, login.refresh_token, expires_at, login.refresh_expires_at)
-
-    async def _end_login(self, running: Running, token: object) -> str | None:
-        if is_refresh_token(token):
-            login_id: str | None = await running.logins.find_login_id(token)
-        else:
-            claims = token if isinstance(token, Claims) else running.verifier.verify(token, self._now())
-            login_id = claims.login_id if (claims.issuer or "") in running.logins.issuers else None
-        if login_id is None:
-            raise ClaimError("the token belongs to no login that could be ended: it carries no sid")
-        ended_id = login_id
-        written = await _write(running, lambda connection: running.logins.end_in(connection, ended_id))
-        if written.value is None:
-            return None
-        until = written.value.until
-        running.revoked.own.add((key, until) for key in written.value.keys)
-        return written.token
+        return await running.tasks.run(sessions.end_login(running, token), "asyncauth logout")
 
     async def revoke_token(self, token: object) -> str | None:
-        """End one token: here at once, on other workers within the bound. Doing it twice is no error, and neither is
-        an expired token. Returns a consistency token; None if there was nothing to do.
+        """End one token, or with `sliding_seconds` its whole login: here at once, on other workers within the bound.
+        Doing it twice is no error, and neither is an expired token. Returns a consistency token; None if there was
+        nothing to do.
 
         Raises:
             TokenError: not a token of ours.
             DatabaseUnavailableError: the revocation may not be stored; try again.
         """
         running = self._require_running()
-        with contextlib.suppress(ExpiredTokenError):
-            claims = running.verifier.verify(token, self._now())
-            return await running.tasks.run(self._revoke(running, claims), "asyncauth revocation")
-        return None
-
-    async def _revoke(self, running: Running, claims: Claims) -> str:
-        shared = running.follower.airflow and running.revoked.fits_airflow(claims)
-        insert = revocations.insert_airflow if shared else revocations.insert_own
-
-        async def work(connection: AsyncConnection) -> None:
-            await insert(connection, claims)
-
-        written = await _write(running, work)
-        if shared:
-            running.revoked.airflow.add([(claims.jti, claims.expires_at)])
-        else:
-            running.revoked.own.add([(claims.token_id, claims.expires_at)])
-        return written.token
+        return await running.tasks.run(sessions.revoke(running, token), "asyncauth revocation")
 
     def public_keys(self) -> dict[str, Any]:
         """The JWK set with which others verify our tokens (RFC 7517 section 5). Empty if a secret signs them."""
         keys = self._require_running().keys.ring.keys
         found = (public_jwk(key) for key in (keys.keys if keys is not None else ()))
         return {"keys": [jwk for jwk in found if jwk is not None]}
+
+    def make_seals(self, purpose: bytes) -> Seals:
+        """Proofs of one purpose that every worker with our keys makes and checks: for forms and links."""
+        return Seals(self._require_running().keys.ring, self._clock.now, purpose)
 
     # ── may they? ──
 
@@ -544,7 +431,7 @@ class AuthManager:
 
     def now(self) -> float:
         """What time it is: seconds since the epoch, by the clock that the manager was given."""
-        return self._now()
+        return self._clock.now()
 
     async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> Written[T]:
         """Run a use case in one transaction; this worker sees what it changed at once, others within the bound, or at
@@ -555,36 +442,10 @@ class AuthManager:
             DatabaseUnavailableError: see `Database.write`.
         """
         running = self._require_running()
-        return await running.tasks.run(_write(running, work), "asyncauth change")
+        return await running.tasks.run(sessions.write(running, work), "asyncauth change")
 
     def _require_running(self) -> Running:
         running = self._running
         if running is None:
             raise ClosedError("the auth manager is not started or is closed")
         return running
-
-    def _require_proof(self, running: Running) -> None:
-        if self._elapsed() >= running.follower.proven_until:
-            raise StaleError(running.follower.trouble or "memory is not proven current")
-
-
-def _find_foreign(running: Running, claims: Claims, elapsed: float) -> User | None:
-    user = running.names.find(claims, elapsed)
-    if user is not None:
-        _refuse_ended(running, claims, user.id)
-    return user
-
-
-def _refuse_ended(running: Running, claims: Claims, user_id: int | None) -> None:
-    cutoff = running.cutoffs.find(user_id)
-    if cutoff is not None and claims.issued_at <= cutoff:
-        raise RevokedTokenError("the user's tokens were ended")
-
-
-async def _write(running: Running, work: Callable[[AsyncConnection], Awaitable[T]]) -> Written[T]:
-    async def transaction(connection: AsyncConnection) -> tuple[T, int]:
-        return await work(connection), await read_mark(connection)
-
-    value, mark = await running.database.write(transaction)
-    await running.follower.see_own_write()
-    return Written(value, running.receipts.issue(running.users.position.epoch, mark))

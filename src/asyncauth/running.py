@@ -53,6 +53,11 @@ class Waker(Protocol):
 class Running:
     """All parts of a started manager. They appear and go together, so nobody sees half of them."""
 
+    settings: Settings
+    now: Callable[[], float]
+    """Seconds since the epoch."""
+    elapsed: Callable[[], float]
+    """Seconds on the clock that runs through suspension."""
     database: Database
     group_roles: bool
     """Whether roles of a user's groups count."""
@@ -113,6 +118,9 @@ async def connect(settings: Settings, engine: AsyncEngine, keys: LoadedKeys, clo
     loops = [follower.run(tasks), upkeep.run(tasks), *(waker.run() for waker in wakers)]
     loops += [refresh.run(tasks) for refresh in keys.refreshes]
     return Running(
+        settings=settings,
+        now=clock.now,
+        elapsed=clock.elapsed,
         database=database,
         group_roles=group_roles,
         hasher=PasswordHasher(

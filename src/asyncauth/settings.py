@@ -66,6 +66,9 @@ class Settings(BaseSettings):
     """How often that file is read anew. `asyncauth keys rotate` has to know it."""
     jwt_trusted_issuers: tuple[TrustedIssuer, ...] = ()
     """Whose tokens are taken beside our own; see `TrustedIssuer`. In the environment: a list in JSON."""
+    jwt_allow_weak_secret: bool = False
+    """Take a `jwt_secret` that is too short, with a warning at each start: for one that others have chosen already.
+    Whoever guesses it can be anybody."""
     jwt_algorithm: str | None = None
     """HS256/384/512, RS256/384/512, PS256/384/512, ES256/384/512 or EdDSA. None: HS512 for a secret, else by the
     kind of key."""
@@ -88,6 +91,9 @@ class Settings(BaseSettings):
     jwt_max_age_seconds: Count = 90 * 86400
     """A token issued longer ago is refused as expired, whatever it says itself. Cut-offs ("log out everywhere") are
     kept that long: one that is raised lets tokens of former cut-offs live again that were too old before."""
+    sliding_seconds: Annotated[int | None, Field(gt=0)] = None
+    """Lets `AuthManager.slide` carry a login on with new tokens for at most this long, for cookies that should not end
+    in the middle of the work. `revoke_token` then ends the whole login. None: tokens are not carried on."""
     refresh_tokens: bool = False
     """Whether logins may be carried on with refresh tokens (`login_pair`): set `jwt_expiration_seconds` short then."""
     refresh_expiration_seconds: Count = 14 * 86_400
@@ -208,8 +214,7 @@ class Settings(BaseSettings):
     def _check(self) -> Self:
         if self.jwt_secret is not None and self.jwt_private_key_path is not None:
             raise ValueError("set jwt_secret or jwt_private_key_path, not both")
-        if self.jwt_max_age_seconds < self.jwt_expiration_seconds:
-            raise ValueError("jwt_max_age_seconds must be at least jwt_expiration_seconds")
+        self._check_lifetimes()
         trusted = [one.issuer for one in self.jwt_trusted_issuers]
         if len({*trusted, *self.issuers}) < len(trusted) + len(self.issuers):
             raise ValueError("an issuer is configured twice: each has one set of keys and one rule")
@@ -217,8 +222,6 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"jwt_issuer is longer than {MAX_ISSUER_BYTES} bytes, or not printable: nothing could be revoked"
             )
-        if self.max_staleness_seconds <= self.poll_interval_seconds:
-            raise ValueError("max_staleness_seconds must be longer than poll_interval_seconds")
         if self.api_key_secret is not None and len(self.api_key_secret.encode()) < API_KEY_SECRET_MIN_BYTES:
             raise ValueError(
                 f"api_key_secret is shorter than {API_KEY_SECRET_MIN_BYTES} bytes; make one with: "
@@ -233,6 +236,14 @@ class Settings(BaseSettings):
             if not unset and getattr(self, f"jwt_allow_any_{name}"):
                 raise ValueError(f"jwt_{name} is set and jwt_allow_any_{name} too: choose one")
         return self
+
+    def _check_lifetimes(self) -> None:
+        if self.refresh_tokens and self.sliding_seconds is not None:
+            raise ValueError("refresh_tokens and sliding_seconds are two ways to carry a login on: choose one")
+        if self.jwt_max_age_seconds < max(self.jwt_expiration_seconds, self.sliding_seconds or 0):
+            raise ValueError("jwt_max_age_seconds must be at least jwt_expiration_seconds and sliding_seconds")
+        if self.max_staleness_seconds <= self.poll_interval_seconds:
+            raise ValueError("max_staleness_seconds must be longer than poll_interval_seconds")
 
 
 def _names(value: str | tuple[str, ...] | None) -> tuple[str, ...]:

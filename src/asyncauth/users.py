@@ -1,9 +1,10 @@
 """Users in memory: put together from parts that are true at one common position, and dropped when a part changes."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Container, Iterable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from dataclasses import replace
+from typing import TypeVar
 
 from asyncauth.cache import Cache, Entry, Flights
 from asyncauth.changelog import Changelog
@@ -15,6 +16,7 @@ from asyncauth.model import Role, User
 from asyncauth.settings import Settings
 from asyncauth.tasks import Tasks
 
+V = TypeVar("V")
 _ATTEMPTS = 5
 
 
@@ -33,7 +35,7 @@ class Users:
         self.position = position
         self.catch_up: Callable[[], Awaitable[None]] | None = None
         """Makes known what has changed up to now; set by whoever follows the changes."""
-        self._changes = Changelog()
+        self.changes = Changelog()
         self._coarse = coarse
         self._roles_changed = 0
         self._steps = 0
@@ -49,6 +51,9 @@ class Users:
         self._timeout_seconds = settings.database_timeout_seconds
         self._turns = asyncio.Semaphore(settings.max_concurrent_loads)
         self._flights = Flights(self._load, tasks)
+        self._role_ids: dict[str, int] = {}
+        """Of roles that were asked for by name: only a hint, the role in memory tells its name itself."""
+        self._role_flights: Flights[Role] = Flights(self._load_role, tasks)
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -85,14 +90,29 @@ class Users:
             UnavailableError: the database did not answer in time, or changes faster than it can be read.
         """
         user = self.find(user_id, self._clock.elapsed())
-        return user if user is not None else await self._flights.join(user_id, self._changes.sequence)
+        return user if user is not None else await self._flights.join(user_id, self.changes.sequence)
+
+    def find_role(self, name: str, elapsed: float) -> Role | None:
+        """The role if in memory. For any thread."""
+        role_id = self._role_ids.get(name)
+        entry = self._roles.peek(role_id, elapsed) if role_id is not None else None
+        return entry.value if entry is not None and entry.value.name == name else None
+
+    async def get_role(self, name: str) -> Role:
+        """The role, by one load that all who ask for it share.
+
+        Raises:
+            UnknownRoleError: there is none.
+            UnavailableError: as `get`.
+        """
+        return await self._role_flights.join(name, self.changes.sequence)
 
     def learn(self, records: Iterable[Record]) -> None:
         """Drop from memory what these records say has changed. Known ones do nothing."""
         with self._step():
             for record in records:
                 known = replace(record, kind="everything") if self._coarse else record
-                if self._changes.add(known):
+                if self.changes.add(known):
                     self._drop(known)
 
     def suspect(self, kind: str, item: int) -> None:
@@ -101,12 +121,12 @@ class Users:
             if kind == "user":
                 self._users.drop(item)
             elif kind == "role" and self._roles.drop(item):
-                self._roles_changed = self._changes.sequence + 1  # users are put together anew until the next look
+                self._roles_changed = self.changes.sequence + 1  # users are put together anew until the next look
 
     def advance(self, position: Position) -> None:
         """All changes up to `position` have been learnt."""
         self.position = position
-        self._roles_changed = min(self._roles_changed, self._changes.sequence)  # what was suspected is known now
+        self._roles_changed = min(self._roles_changed, self.changes.sequence)  # what was suspected is known now
 
     def limit_age(self, max_entry_age_seconds: float) -> None:
         """How long what is loaded from now on may live."""
@@ -115,7 +135,7 @@ class Users:
     def restart(self, position: Position) -> None:
         """Drop everything: what is known of the changes has a hole. Loads under way are done again."""
         with self._step():
-            self._changes.restart()
+            self.changes.restart()
             self._drop_all()
             self.position = position
 
@@ -137,13 +157,13 @@ class Users:
                 self._drop_roles()
             case "role", int(role_id):
                 self._roles.drop(role_id)
-                self._roles_changed = self._changes.sequence
+                self._roles_changed = self.changes.sequence
             case _:
                 self._drop_all()
 
     def _drop_roles(self) -> None:
         self._roles.clear()
-        self._roles_changed = self._changes.sequence
+        self._roles_changed = self.changes.sequence
 
     def _drop_all(self) -> None:
         self._drop_roles()
@@ -157,52 +177,84 @@ class Users:
             return None
         user = replace(entry.value, roles=self._loader.share(tuple(role.value for role in present)))
         deadline = min([entry.deadline, *(role.deadline for role in present)])
-        return Entry(user, self._changes.sequence, deadline)
+        return Entry(user, self.changes.sequence, deadline)
 
     async def _load(self, user_id: int, _: int) -> User:
+        async with self._turn():
+            # A load before this one may have brought the role that was missing.
+            user = self.find(user_id, self._clock.elapsed())
+            return user if user is not None else await self._repeat(lambda: self._try_to_load(user_id))
+
+    async def _load_role(self, name: str, _: int) -> Role:
+        async with self._turn():
+            role = self.find_role(name, self._clock.elapsed())
+            return role if role is not None else await self._repeat(lambda: self._try_to_load_role(name))
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
         try:
             async with asyncio.timeout(self._timeout_seconds), self._turns:
-                # A load before this one may have brought the role that was missing.
-                user = self.find(user_id, self._clock.elapsed())
-                return user if user is not None else await self._load_now(user_id)
+                yield
         except TimeoutError:
             message = "the database gave no answer in time, or too many loads wait for it"
             raise DatabaseUnavailableError(message) from None
 
-    async def _load_now(self, user_id: int) -> User:
+    async def _repeat(self, attempt: Callable[[], Awaitable[V | None]]) -> V:
         for _ in range(_ATTEMPTS):
-            user = await self._try_to_load(user_id)
-            if user is not None:
-                return user
+            found = await attempt()
+            if found is not None:
+                return found
             if self.catch_up is not None:  # or it would read the same long list of changes again
                 await self.catch_up()
-        raise StaleError("the database changes faster than a user can be read")
+        raise StaleError("the database changes faster than it can be read")
 
     async def _try_to_load(self, user_id: int) -> User | None:
         """None: what was read may have changed meanwhile, or too much has changed to be read beside it."""
         self.loads += 1
-        began = self._changes.sequence
-        seen: set[int] = set()
-
-        def learn(records: list[Record]) -> None:
-            seen.update(record.id for record in records)
-            self.learn(records)
-
+        reading = _Reading(self)
         try:
-            loaded = await self._loader.load(user_id, self.position, learn, self._known_role)
+            loaded = await self._loader.load(user_id, self.position, reading.learn, self._known_role)
         except StaleError:
             return None
         role_ids = {role.id for role in loaded.user.roles}
-        if self._changes.touches(user_id, role_ids, since=began, but=seen):
+        return None if reading.is_touched(user_id, role_ids) else self._store(loaded)
+
+    async def _try_to_load_role(self, name: str) -> Role | None:
+        reading = _Reading(self)
+        try:
+            role, deadline = await self._loader.load_role(name, self.position, reading.learn, self._known_role)
+        except StaleError:
             return None
-        return self._store(loaded)
+        if reading.is_touched(None, {role.id}):
+            return None
+        self._role_ids[name] = role.id
+        self._roles.put(role.id, Entry(role, self.changes.sequence, deadline))
+        return role
 
     def _known_role(self, role_id: int) -> Entry[Role] | None:
         return self._roles.get(role_id, self._clock.elapsed())
 
     def _store(self, loaded: Loaded) -> User:
-        sequence = self._changes.sequence
+        sequence = self.changes.sequence
         for role in loaded.new_roles:
             self._roles.put(role.id, Entry(role, sequence, loaded.roles_deadline))
         self._users.put(loaded.user.id, Entry(loaded.user, sequence, loaded.deadline))
         return loaded.user
+
+
+class _Reading:
+    """One load, from its beginning on: whether what it reads has changed meanwhile."""
+
+    def __init__(self, users: Users) -> None:
+        self._users = users
+        self._began = users.changes.sequence
+        self._seen: set[int] = set()
+
+    def learn(self, records: list[Record]) -> None:
+        """The changes that the load's own snapshot shows: they do not count."""
+        self._seen.update(record.id for record in records)
+        self._users.learn(records)
+
+    def is_touched(self, user_id: int | None, role_ids: Container[int]) -> bool:
+        """Whether any other change of these became known."""
+        return self._users.changes.touches(user_id, role_ids, since=self._began, but=self._seen)

@@ -18,6 +18,7 @@ ISSUER = "https://airflow.example"
 AUDIENCE = "apache-airflow"
 SECRET = "the secret that Airflow and asyncauth share, long enough for HS512: 64 bytes"
 SYNC_DRIVERS = {"sqlite": "pysqlite", "postgresql": "psycopg2", "mysql": "pymysql"}
+FAB = "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager"
 
 
 def find_python() -> str:
@@ -32,17 +33,39 @@ def find_python() -> str:
     return python
 
 
+def sync_url(database: Database) -> str:
+    """Where Airflow is told that a database is."""
+    url = database.host.url(database.name, SYNC_DRIVERS[database.host.dialect])
+    return url.replace("+pysqlite", "")  # Airflow knows the short form only
+
+
+def environment(home: str, url: str) -> dict[str, str]:
+    """What configures Airflow with the FAB auth manager, on a database, and nothing of this process's."""
+    return {
+        "PATH": os.environ["PATH"],
+        "HOME": home,
+        "AIRFLOW_HOME": home,
+        "AIRFLOW__CORE__AUTH_MANAGER": FAB,
+        "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+        "AIRFLOW__FAB__UPDATE_FAB_PERMS": "False",  # or FAB grants something to every role whenever it is asked
+        "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url,
+        "AIRFLOW__API_AUTH__JWT_SECRET": SECRET,
+        "AIRFLOW__API_AUTH__JWT_ISSUER": ISSUER,
+        "AIRFLOW__API_AUTH__JWT_AUDIENCE": AUDIENCE,
+    }
+
+
 class Airflow:
     """Asks `provider.py`; runs what its functions do, one at a time."""
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, **more: str) -> None:
         self.database = database
         self._home = tempfile.TemporaryDirectory(prefix="asyncauth-airflow-")
         self._log = (Path(self._home.name) / "log").open("w+")
         self._process = subprocess.Popen(
             [find_python(), str(PROVIDER)],
             cwd=self._home.name,
-            env=self._environment(),
+            env=environment(self._home.name, sync_url(database)) | more,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._log,
@@ -69,22 +92,6 @@ class Airflow:
         self._process.communicate()
         self._log.close()
         self._home.cleanup()
-
-    def _environment(self) -> dict[str, str]:
-        database = self.database
-        url = database.host.url(database.name, SYNC_DRIVERS[database.host.dialect])
-        return {
-            "PATH": os.environ["PATH"],
-            "HOME": self._home.name,
-            "AIRFLOW_HOME": self._home.name,
-            "AIRFLOW__CORE__AUTH_MANAGER": "airflow.providers.fab.auth_manager.fab_auth_manager.FabAuthManager",
-            "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
-            "AIRFLOW__FAB__UPDATE_FAB_PERMS": "False",  # or FAB grants something to every role whenever it is asked
-            "AIRFLOW__DATABASE__SQL_ALCHEMY_CONN": url.replace("+pysqlite", ""),  # Airflow knows the short form only
-            "AIRFLOW__API_AUTH__JWT_SECRET": SECRET,
-            "AIRFLOW__API_AUTH__JWT_ISSUER": ISSUER,
-            "AIRFLOW__API_AUTH__JWT_AUDIENCE": AUDIENCE,
-        }
 
     def _tail(self) -> str:
         self._log.seek(0)

@@ -5,6 +5,8 @@ Reads one JSON object a line, `{"do": NAME, "with": {…}}`, and answers each wi
 """
 
 import asyncio
+import contextlib
+import io
 import json
 import os
 import sys
@@ -31,6 +33,18 @@ def cli(line: list[str]) -> None:
 
     arguments = get_parser().parse_args(line)
     arguments.func(arguments)
+
+
+def say(line: list[str]) -> dict[str, Any]:
+    """Run an `airflow` command; what it said, and how it ended."""
+    said, code = io.StringIO(), 0
+    with contextlib.redirect_stdout(said):
+        try:
+            cli(line)
+        except SystemExit as end:
+            code = end.code if isinstance(end.code, int) else int(end.code is not None)
+            print("" if isinstance(end.code, int) else end.code or "")
+    return {"out": said.getvalue(), "code": code}
 
 
 def set_up(users: list[dict[str, Any]]) -> None:
@@ -65,6 +79,17 @@ def migrate_by_files() -> None:
 
     with create_session() as session:
         FABDBManager(session).upgradedb(use_migration_files=True)
+
+
+def drop_ours() -> None:
+    """What `airflow db reset` does with our database manager, and nothing of the rest."""
+    from airflow import settings
+    from airflow.utils.session import create_session
+
+    from asyncauth.airflow.db_manager import AsyncAuthDBManager
+
+    with create_session() as session, settings.get_engine().begin() as connection:
+        AsyncAuthDBManager(session).drop_tables(connection)
 
 
 def add_group(manager: Any, username: str) -> None:
@@ -241,6 +266,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
         *(cli, set_up, migrate, migrate_by_files, read_users, add_user, add_permission, patch, set_active, check_login),
+        *(say, drop_ours),
         *(sign, validate, read_kid, find_username, revoke, read_revocations, rest, describe_rest),
     )
 }

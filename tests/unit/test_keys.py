@@ -186,3 +186,19 @@ def test_a_key_does_not_show_itself(tmp_path: Path, keys: dict[str, bytes]) -> N
     secret = secrets.token_urlsafe(64)
     assert secret not in repr(load_key(Settings(jwt_secret=secret, **NAMED)))
     assert repr(load(tmp_path / "key", keys["P-256"])) == "Key(algorithm='ES256', kid=None)"
+
+
+@pytest.mark.parametrize("secret", ["16 random bytes.", "a" * 64])
+def test_a_weak_secret_that_others_chose(secret: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Taken only if somebody says so, with a warning that never holds it, and without another one at each token."""
+    assert "make a good one" in refused(jwt_secret=secret)
+    key = load_key(Settings(jwt_secret=secret, jwt_allow_weak_secret=True, **NAMED))
+    assert "whoever guesses it can be anybody" in caplog.text
+    assert secret not in caplog.text
+    assert Issuer(KeyRing(KeySet([key])), "here", "us", 60).issue(1, 1000)
+
+
+def test_what_is_no_secret_stays_refused(keys: dict[str, bytes]) -> None:
+    """A PEM file in the place of a secret may be public."""
+    assert "is a PEM file" in refused(jwt_secret=keys["RSA"].decode(), jwt_allow_weak_secret=True)
+    assert "make a good one" in refused(jwt_secret="", jwt_allow_weak_secret=True)

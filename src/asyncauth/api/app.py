@@ -14,7 +14,9 @@ from asyncauth.web.fastapi import install
 FAB_PREFIX, OUR_PREFIX = "/fab/v1", "/v1"
 
 
-def make_router(*, prefix: str = "/auth", login_url: str = "/", default_role: str | None = None) -> APIRouter:
+def make_router(
+    *, prefix: str = "/auth", login_url: str = "/", default_role: str | None = None, throttled: bool = True
+) -> APIRouter:
     """All routes, for an app that `asyncauth.web.fastapi.install` has set up.
 
     Args:
@@ -22,9 +24,10 @@ def make_router(*, prefix: str = "/auth", login_url: str = "/", default_role: st
         login_url: where `GET …/logout` sends a browser.
         default_role: what a new user gets for whom no roles are named, as FAB's `AUTH_USER_REGISTRATION_ROLE`; None:
             nothing.
+        throttled: whether the limits of failed logins hold for the two token routes, too.
     """
     router = APIRouter(prefix=prefix)
-    router.include_router(token_routes(login_url), tags=["tokens"])
+    router.include_router(token_routes(login_url, throttled=throttled), tags=["tokens"])
     router.include_router(user_routes(default_role), prefix=FAB_PREFIX, tags=["users"])
     router.include_router(roles.router, prefix=FAB_PREFIX, tags=["roles"])
     router.include_router(people.router, prefix=OUR_PREFIX, tags=["people"])
@@ -40,6 +43,7 @@ def make_app(
     prefix: str = "/auth",
     login_url: str = "/",
     default_role: str | None = None,
+    throttled: bool = True,
     lifespan: Any = None,
 ) -> FastAPI:
     """An app with all routes and their documentation (`…/docs`, `…/openapi.json`), which anybody may read, as with FAB.
@@ -47,7 +51,7 @@ def make_app(
     Args:
         auth: the manager, started by the caller; None: the process-wide one, looked up at each request.
         cookie: takes tokens from a cookie, too.
-        prefix, login_url, default_role: see `make_router`.
+        prefix, login_url, default_role, throttled: see `make_router`.
         lifespan: what starts and closes the manager, if the app should.
     """
     app = FastAPI(
@@ -60,5 +64,6 @@ def make_app(
         lifespan=lifespan,
     )
     install(app, auth, cookie=cookie)
-    app.include_router(make_router(prefix=prefix, login_url=login_url, default_role=default_role))
+    router = make_router(prefix=prefix, login_url=login_url, default_role=default_role, throttled=throttled)
+    app.include_router(router)
     return app

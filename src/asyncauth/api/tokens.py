@@ -1,5 +1,6 @@
 """FAB's routes that need no token: getting one, and leaving."""
 
+from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Body, Request
@@ -20,23 +21,24 @@ _CREDENTIALS = Body(
 _ERRORS = fab_errors(401, 429)
 
 
-def token_routes(login_url: str) -> APIRouter:
-    """The three routes. `login_url`: where a browser is sent after leaving."""
+def token_routes(login_url: str, *, throttled: bool = True) -> APIRouter:
+    """The three routes. `login_url`: where a browser is sent after leaving. `throttled`: see `AuthManager.login`."""
     router = APIRouter(route_class=FabRoute)
+    log_in = partial(_log_in, throttled=throttled)
 
     @router.post("/token", status_code=201, responses=_ERRORS)
     async def create_token(
         request: Request, response: Response, auth: Manager, body: dict[str, Any] = _CREDENTIALS
     ) -> LoginResponse:
         """Give a token for a user name (in any case) or e-mail, and a password."""
-        return await _log_in(request, response, auth, body, None)
+        return await log_in(request, response, auth, body, None)
 
     @router.post("/token/cli", status_code=201, responses=_ERRORS)
     async def create_token_cli(
         request: Request, response: Response, auth: Manager, body: dict[str, Any] = _CREDENTIALS
     ) -> LoginResponse:
         """The same for command lines: it lives for `jwt_cli_expiration_seconds`."""
-        return await _log_in(request, response, auth, body, auth.settings.jwt_cli_expiration_seconds)
+        return await log_in(request, response, auth, body, auth.settings.jwt_cli_expiration_seconds)
 
     @router.get("/logout", status_code=307, response_class=RedirectResponse)
     async def logout(request: Request) -> RedirectResponse:
@@ -51,11 +53,18 @@ def token_routes(login_url: str) -> APIRouter:
 
 
 async def _log_in(
-    request: Request, response: Response, auth: AuthManager, body: dict[str, Any], lifetime_seconds: int | None
+    request: Request,
+    response: Response,
+    auth: AuthManager,
+    body: dict[str, Any],
+    lifetime_seconds: int | None,
+    *,
+    throttled: bool,
 ) -> LoginResponse:
     username, password = body.get("username"), body.get("password")
     if not (isinstance(username, str) and isinstance(password, str) and username and password):
         raise InvalidValueError("Username and password must be provided")
     response.headers["Cache-Control"] = "no-store"  # RFC 6749 section 5.1
-    token = await auth.login(username, password, address_of(request), lifetime_seconds=lifetime_seconds)
+    address = address_of(request)
+    token = await auth.login(username, password, address, lifetime_seconds=lifetime_seconds, throttled=throttled)
     return LoginResponse(access_token=token)

@@ -5,16 +5,14 @@ database that it speaks of.
 """
 
 import base64
-import hashlib
-import hmac
 from collections.abc import Callable
 
 from asyncauth.db.feed import Position
 from asyncauth.errors import ConsistencyTokenError
-from asyncauth.tokens.keyset import KeyRing, KeySet
+from asyncauth.tokens.keyset import KeyRing
+from asyncauth.tokens.seals import SEAL_BYTES, Seals
 
 MAX_LENGTH = 200
-_TAG_BYTES = 16
 
 
 class Receipts:
@@ -26,16 +24,12 @@ class Receipts:
     """
 
     def __init__(self, ring: KeyRing, now: Callable[[], float]) -> None:
-        self._ring = ring
-        self._now = now
-        self._derived_from: KeySet | None = None
-        self._secrets: dict[bytes, bytes] = {}
+        self._seals = Seals(ring, now, b"asyncauth consistency token")
 
     def issue(self, epoch: str, mark: int) -> str:
         """The token of a write whose mark is `mark` (see `db.feed.read_mark`)."""
         body = f"{epoch}:{mark}".encode()
-        secret = self._known()[self._ring.signing(self._now()).mark]
-        return base64.urlsafe_b64encode(_tag(secret, body) + body).rstrip(b"=").decode()
+        return base64.urlsafe_b64encode(self._seals.make(body) + body).rstrip(b"=").decode()
 
     def read(self, token: object, epoch: str) -> int:
         """The mark in a token.
@@ -44,25 +38,13 @@ class Receipts:
             ConsistencyTokenError: not one of ours, or of another database.
         """
         raw = _decode(token)
-        tag, body = raw[:_TAG_BYTES], raw[_TAG_BYTES:]
-        if not any(hmac.compare_digest(tag, _tag(secret, body)) for secret in self._known().values()):
+        seal, body = raw[:SEAL_BYTES], raw[SEAL_BYTES:]
+        if not self._seals.fits(seal, body):
             raise ConsistencyTokenError("not a consistency token of this server")
         its_epoch, _, mark = body.decode("ascii").rpartition(":")
         if its_epoch != epoch:
             raise ConsistencyTokenError("the consistency token speaks of another database")
         return int(mark)
-
-    def _known(self) -> dict[bytes, bytes]:
-        """The secret of each key, by the key's mark."""
-        present = self._ring.keys
-        if present is not None and present is not self._derived_from:
-            self._secrets = {key.mark: key.derive(b"asyncauth consistency token") for key in present.keys}
-            self._derived_from = present
-        return self._secrets
-
-
-def _tag(secret: bytes, body: bytes) -> bytes:
-    return hmac.digest(secret, body, hashlib.sha256)[:_TAG_BYTES]
 
 
 def _decode(token: object) -> bytes:

@@ -1,9 +1,8 @@
 """What all commands share: the manager they work with, secrets from where nobody sees them, and two forms of output."""
 
-import getpass
 import json
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
@@ -18,15 +17,12 @@ from rich.progress import track
 from rich.table import Table
 from rich.text import Text
 
-from asyncauth.admin.change import Actor
-from asyncauth.admin.paging import Page
+from asyncauth.admin.operator import calm
 from asyncauth.errors import InvalidValueError
 from asyncauth.manager import AuthManager
 from asyncauth.settings import Settings
 
 T = TypeVar("T")
-PATIENCE_SECONDS = 10.0
-"""How long a command gives the database at least: a person would rather wait than type it again."""
 
 
 class Form(StrEnum):
@@ -41,12 +37,7 @@ Output = Annotated[Form, typer.Option("--output", "-o", help="For people, or for
 
 def run(work: Callable[[AuthManager], Awaitable[T]]) -> T:
     """Run `work` with a manager made from the environment (`ASYNCAUTH_…`)."""
-    # A command ends before anything could happen that it would have to hear of; and limits are for others' guesses.
-    settings = Settings()
-    calm: dict[str, Any] = {"listen": False, "seed_at_start": False}
-    calm |= dict.fromkeys(("login_failures_per_user", "login_failures_per_address", "login_failures_in_all"))
-    calm["database_timeout_seconds"] = max(settings.database_timeout_seconds, PATIENCE_SECONDS)
-    return anyio.run(partial(_run, work, settings.model_copy(update=calm)))
+    return anyio.run(partial(_run, work, calm(Settings())))
 
 
 async def _run(work: Callable[[AuthManager], Awaitable[T]], settings: Settings) -> T:
@@ -68,26 +59,6 @@ def read_secret(what: str, *, confirm: bool = False) -> str:
     if not secret:
         raise InvalidValueError(f"no {what.lower()}: type it when asked, or pass it as the first line of the input")
     return secret
-
-
-def operator() -> Actor:
-    """Who is at the command line, for the audit table: the operating system's user, who may do everything."""
-    try:
-        return Actor(None, f"cli:{getpass.getuser()}")
-    except (KeyError, OSError):  # a container without a user of that number
-        return Actor(None, "cli")
-
-
-async def every(page: Callable[[int], Awaitable[Page[T]]]) -> AsyncIterator[T]:
-    """All items of a list that comes in pages; `page` is asked for the one at an offset."""
-    offset = 0
-    while True:
-        found = await page(offset)
-        for item in found.items:
-            yield item
-        offset += len(found.items)
-        if not found.items or offset >= found.total:
-            return
 
 
 def tracked(items: Sequence[T], what: str) -> Iterable[T]:

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from asyncauth import admin
-from asyncauth.cli.common import Form, Output, every, operator, run, say, show
+from asyncauth.admin.operator import every, operator
+from asyncauth.cli.common import Form, Output, run, say, show
 from asyncauth.manager import AuthManager
 from asyncauth.model import Permission
 

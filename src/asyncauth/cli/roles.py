@@ -10,7 +10,8 @@ import typer
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from asyncauth import admin
-from asyncauth.cli.common import Form, Output, counted, every, operator, read_json, run, say, show, tracked, write_text
+from asyncauth.admin.operator import every, operator
+from asyncauth.cli.common import Form, Output, counted, read_json, run, say, show, tracked, write_text
 from asyncauth.db.default_roles import DEFAULT_ROLES
 from asyncauth.manager import AuthManager
 from asyncauth.model import Permission

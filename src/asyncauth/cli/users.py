@@ -10,20 +10,8 @@ import typer
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from asyncauth import admin
-from asyncauth.cli.common import (
-    Form,
-    Output,
-    counted,
-    every,
-    operator,
-    read_json,
-    read_secret,
-    run,
-    say,
-    show,
-    tracked,
-    write_text,
-)
+from asyncauth.admin.operator import every, operator
+from asyncauth.cli.common import Form, Output, counted, read_json, read_secret, run, say, show, tracked, write_text
 from asyncauth.errors import InvalidValueError, NotFoundError, UnknownRoleError
 from asyncauth.manager import AuthManager
 

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import Executable, event
+from sqlalchemy import URL, Executable, event
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
@@ -29,28 +29,42 @@ def make_engine(url: str, *, pool_size: int, timeout_seconds: float) -> AsyncEng
         ConfigurationError: the URL cannot be used; the message says why.
     """
     parsed = parse_url(url)
-    mysql = parsed.get_backend_name() in {"mysql", "mariadb"}
     in_memory = parsed.get_backend_name() == "sqlite" and parsed.database in {None, "", ":memory:"}
-    options: dict[str, Any] = {}
-    if mysql:  # elsewhere it is chosen for each snapshot, without a round trip; here that would take four
-        options = {"isolation_level": "REPEATABLE READ", "execution_options": {_REPEATABLE_READ: True}}
     engine = create_async_engine(
         parsed,
-        hide_parameters=True,
-        # One kind of pool everywhere: two transactions at once must not share a connection, in memory either.
-        poolclass=AsyncAdaptedQueuePool,
-        pool_size=1 if in_memory else pool_size,
-        max_overflow=0,
-        pool_timeout=timeout_seconds,
-        pool_recycle=1800,
-        connect_args=_connect_args(parsed.get_driver_name(), timeout_seconds),
-        **options,
+        connect_args=connect_args(parsed.get_driver_name(), timeout_seconds),
+        **engine_args(parsed, pool_size=1 if in_memory else pool_size, timeout_seconds=timeout_seconds),
     )
-    event.listen(engine.sync_engine, "connect", partial(_prepare, engine.dialect.name))
+    prepare_connections(engine)
     return engine
 
 
-def _connect_args(driver: str, timeout_seconds: float) -> dict[str, Any]:
+def engine_args(url: URL, *, pool_size: int, timeout_seconds: float) -> dict[str, Any]:
+    """What `create_async_engine` is called with, for whoever has to call it himself."""
+    options: dict[str, Any] = {}
+    if url.get_backend_name() in {"mysql", "mariadb"}:
+        # Elsewhere it is chosen for each snapshot, without a round trip; here that would take four.
+        options = {"isolation_level": "REPEATABLE READ", "execution_options": {_REPEATABLE_READ: True}}
+    return {
+        "hide_parameters": True,
+        # One kind of pool everywhere: two transactions at once must not share a connection, in memory either.
+        "poolclass": AsyncAdaptedQueuePool,
+        "pool_size": pool_size,
+        "max_overflow": 0,
+        "pool_timeout": timeout_seconds,
+        "pool_recycle": 1800,
+        **options,
+    }
+
+
+def prepare_connections(engine: AsyncEngine, *statements: str) -> None:
+    """Have every new connection of an engine set up as ours are, then by these statements."""
+    prepared = (_PREPARATION.get(engine.dialect.name, _PREPARATION["mysql"]), *statements)
+    event.listen(engine.sync_engine, "connect", partial(_prepare, prepared))
+
+
+def connect_args(driver: str, timeout_seconds: float) -> dict[str, Any]:
+    """What each driver is told when it connects."""
     match driver:
         case "psycopg":
             return {"connect_timeout": max(1, round(timeout_seconds))}
@@ -73,9 +87,10 @@ _PREPARATION = {
 }
 
 
-def _prepare(dialect: str, connection: Any, _: object) -> None:
+def _prepare(statements: Sequence[str], connection: Any, _: object) -> None:
     cursor = connection.cursor()
-    cursor.execute(_PREPARATION.get(dialect, _PREPARATION["mysql"]))
+    for statement in statements:
+        cursor.execute(statement)
     cursor.close()
     connection.commit()
 

@@ -15,8 +15,8 @@ from asyncauth.clock import Clock
 from asyncauth.db.engine import Database
 from asyncauth.db.feed import Position, Record, parse_tail, tail_column
 from asyncauth.db.permissions import PermissionReader
-from asyncauth.db.tables import UserRow
-from asyncauth.errors import UserInactiveError, UserNotFoundError
+from asyncauth.db.tables import UserRow, roles
+from asyncauth.errors import UnknownRoleError, UserInactiveError, UserNotFoundError
 from asyncauth.model import Role, User
 
 _MAX_ROLE_TUPLES = 50_000
@@ -49,6 +49,7 @@ class Loader:
         self._clock = clock
         self._held = UserRow.all_roles if group_roles else UserRow.direct_roles
         self._user = _user_statement(self._held, database.dialect)
+        self._role = _role_statement(database.dialect)
         self._permissions = PermissionReader(database.dialect)
         self._role_tuples: dict[tuple[int, ...], tuple[Role, ...]] = {}
 
@@ -87,6 +88,35 @@ class Loader:
 
         return await self._database.read(work)
 
+    async def load_role(
+        self,
+        name: str,
+        position: Position,
+        learn: Callable[[list[Record]], None],
+        known_role: Callable[[int], Entry[Role] | None],
+    ) -> tuple[Role, float]:
+        """Load one role by its exact name, as `load` loads a user: the role and its deadline.
+
+        Raises:
+            UnknownRoleError: there is none.
+            DatabaseUnavailableError: see `Database.read`.
+        """
+
+        async def work(session: AsyncSession) -> tuple[Role, float]:
+            sent = self._clock.elapsed()
+            rows = await session.execute(self._role, {"name": name, **position.parameters()})
+            found = next((row for row in rows if row.name == name), None)  # collations fold case and accents
+            if found is None:
+                raise UnknownRoleError(f"role `{name}` does not exist")
+            learn(parse_tail(found[2]))
+            entry = known_role(found.id)
+            if entry is not None:
+                return entry.value, entry.deadline
+            keys = await self._permissions.read(session, [found.id])
+            return Role(found.id, name, keys[found.id]), sent + self.max_entry_age_seconds
+
+        return await self._database.read(work)
+
     async def _finish(
         self, session: AsyncSession, row: UserRow, sent: float, known_role: Callable[[int], Entry[Role] | None]
     ) -> Loaded:
@@ -121,3 +151,8 @@ class Loader:
 def _user_statement(held: QueryableAttribute[Any], dialect: str) -> "Select[UserRow, str | None]":
     columns = (UserRow, tail_column(dialect))
     return select(*columns).where(UserRow.id == bindparam("user_id")).options(selectinload(held))
+
+
+@cache
+def _role_statement(dialect: str) -> "Select[Any]":
+    return select(roles.c.id, roles.c.name, tail_column(dialect)).where(roles.c.name == bindparam("name"))

@@ -1,6 +1,7 @@
 """Making and upgrading the tables: `upgrade`, `current`, `check`, and `sql` for those who run it by hand."""
 
 import threading
+from functools import partial
 from io import StringIO
 from typing import Any
 
@@ -38,24 +39,31 @@ async def upgrade(target: str | AsyncEngine) -> bool:
         ConfigurationError: it cannot be done; one sentence says what to do.
     """
     scripts = await anyio.to_thread.run_sync(load_scripts)
-
-    def work(connection: Connection) -> bool:
-        if _is_at_head(connection, scripts):
-            return _repair(connection)
-        connection.rollback()
-        with _to_head(scripts) as context, prepared(connection):
-            if _is_at_head(connection, scripts):
-                return False
-            context.configure(connection=connection, **options(connection.dialect.name))
-            context.run_migrations()
-            return True
-
     while not _alembic.acquire(blocking=False):  # noqa: ASYNC110 - held in another thread or loop, perhaps
         await anyio.sleep(0.02)
     try:
-        return await with_connection(target, work, create=True)
+        return await with_connection(target, partial(_upgrade, scripts), create=True)
     finally:
         _alembic.release()
+
+
+def upgrade_with(connection: Connection) -> bool:
+    """As `upgrade`, on a connection with which no statement was sent yet; commits."""
+    scripts = load_scripts()
+    with _alembic:
+        return _upgrade(scripts, connection)
+
+
+def _upgrade(scripts: ScriptDirectory, connection: Connection) -> bool:
+    if _is_at_head(connection, scripts):
+        return _repair(connection)
+    connection.rollback()
+    with _to_head(scripts) as context, prepared(connection):
+        if _is_at_head(connection, scripts):
+            return False
+        context.configure(connection=connection, **options(connection.dialect.name))
+        context.run_migrations()
+        return True
 
 
 def _repair(connection: Connection) -> bool:

@@ -42,11 +42,15 @@ def options(dialect: str) -> dict[str, Any]:
     }
 
 
-def load_scripts() -> ScriptDirectory:
-    """The migrations: in the wheel inside the package, in a checkout at its top. Reads files."""
+def find_folder() -> Path:
+    """Where the migrations lie: in the wheel inside the package, in a checkout at its top."""
     places = (_PACKAGE / "migrations", _PACKAGE.parents[1] / "migrations")
-    folder = next(place for place in places if (place / "versions").is_dir())
-    scripts = ScriptDirectory(str(folder))
+    return next(place for place in places if (place / "versions").is_dir())
+
+
+def load_scripts() -> ScriptDirectory:
+    """The migrations. Reads files."""
+    scripts = ScriptDirectory(str(find_folder()))
     scripts.get_heads()  # reads them now, not later on an event loop
     return scripts
 

@@ -2,6 +2,8 @@
 
 import hashlib
 import hmac
+import logging
+import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -18,10 +20,12 @@ from cryptography.hazmat.primitives.serialization import (
 )
 from jwt import InvalidKeyError
 from jwt.algorithms import get_default_algorithms
+from jwt.warnings import InsecureKeyLengthWarning
 
 from asyncauth.errors import ConfigurationError
 from asyncauth.settings import Settings
 
+security = logging.getLogger("asyncauth.security")
 HMAC_MIN_BYTES = {"HS256": 32, "HS384": 48, "HS512": 64}
 """RFC 7518 section 3.2: a key of at least the size of the hash output."""
 RSA_MIN_BITS = 2048
@@ -38,6 +42,10 @@ ALGORITHMS = get_default_algorithms()
 
 class BadKeyError(ValueError):
     """What is wrong with a key, in words that follow its name. Never holds any of its content."""
+
+
+class WeakKeyError(BadKeyError):
+    """It could be guessed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +92,7 @@ def load_key(settings: Settings) -> Key:
     if settings.jwt_private_key_path is not None:
         return _load_pem(settings.jwt_private_key_path, settings.jwt_algorithm, settings.jwt_kid)
     if settings.jwt_secret is not None:
-        return _read_secret(settings.jwt_secret, settings.jwt_algorithm or "HS512", settings.jwt_kid)
+        return _read_secret(settings, settings.jwt_secret)
     message = "no key for tokens: set jwt_secret or jwt_private_key_path, or jwt_keys_path for keys that rotate"
     raise ConfigurationError(f"{message}; {_advice('HS512')}")
 
@@ -111,7 +119,8 @@ def load_public_key(path: Path, algorithms: tuple[str, ...]) -> Key:
     return Key(chosen, None, public)
 
 
-def _read_secret(secret: str, algorithm: str, kid: str | None) -> Key:
+def _read_secret(settings: Settings, secret: str) -> Key:
+    algorithm = settings.jwt_algorithm or "HS512"
     if algorithm not in HMAC_MIN_BYTES:
         known = ", ".join(HMAC_MIN_BYTES)
         raise ConfigurationError(f"jwt_algorithm {algorithm} does not go with jwt_secret: use one of {known}")
@@ -122,8 +131,11 @@ def _read_secret(secret: str, algorithm: str, kid: str | None) -> Key:
     try:
         check_secret(key, algorithm)
     except BadKeyError as error:
-        raise ConfigurationError(f"jwt_secret {error}; {_advice(algorithm)}") from None
-    return Key(algorithm, key, key, kid)
+        if not (settings.jwt_allow_weak_secret and key and isinstance(error, WeakKeyError)):
+            raise ConfigurationError(f"jwt_secret {error}; {_advice(algorithm)}") from None
+        security.warning("jwt_secret %s: whoever guesses it can be anybody; %s", error, _advice(algorithm))
+        warnings.filterwarnings("ignore", category=InsecureKeyLengthWarning)  # PyJWT's, at each token
+    return Key(algorithm, key, key, settings.jwt_kid)
 
 
 def check_secret(key: bytes, algorithm: str) -> None:
@@ -133,9 +145,9 @@ def check_secret(key: bytes, algorithm: str) -> None:
         BadKeyError: it is weak; the text says how, after the name of the key.
     """
     if len(key) < HMAC_MIN_BYTES[algorithm]:
-        raise BadKeyError(f"has {len(key)} bytes, {algorithm} needs at least {HMAC_MIN_BYTES[algorithm]}")
+        raise WeakKeyError(f"has {len(key)} bytes, {algorithm} needs at least {HMAC_MIN_BYTES[algorithm]}")
     if len(set(key)) < 8:
-        raise BadKeyError("repeats fewer than 8 different characters")
+        raise WeakKeyError("repeats fewer than 8 different characters")
     try:
         ALGORITHMS[algorithm].prepare_key(key)
     except InvalidKeyError:  # PyJWT would say so at the first login

@@ -1,0 +1,116 @@
+"""The pages by their paths, which are those of FAB, and the frame in which each request for one is answered."""
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from asyncauth.errors import AuthError, UnauthenticatedError
+from asyncauth.pages import front, login, passwords
+from asyncauth.pages.areas import OWN_PASSWORD
+from asyncauth.pages.forms import read_form
+from asyncauth.pages.options import PageOptions
+from asyncauth.pages.problems import page_title, problem_of
+from asyncauth.pages.render import CSS_PATH, Renderer
+from asyncauth.pages.visit import LOGIN, LOGOUT, Handler, Site, Visit
+from asyncauth.web.cookies import check_same_origin
+
+Pairs = tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """What is at a path. `/users/edit/` stands for that of each user, whose name follows."""
+
+    path: str
+    get: Handler | None = None
+    post: Handler | None = None
+    reads: Pairs = ()
+    """(action, resource) pairs of which a visitor needs one; none: it is enough to be logged in."""
+    writes: Pairs = ()
+    named: bool = False
+    """Whether a name follows the path."""
+    open: bool = False
+    """Whether it is for those, too, who are not logged in: the handler finds out itself."""
+
+
+PAGES = (
+    Page("/", front.show_front),
+    Page(LOGIN, login.show_login, login.log_in, open=True),
+    Page(LOGOUT, login.show_logout, login.log_out, open=True),
+    Page(
+        OWN_PASSWORD,
+        passwords.show_own,
+        passwords.set_own,
+        reads=(("can_read", "My Password"),),
+        writes=(("can_edit", "My Password"),),
+    ),
+)
+
+
+def page_routes(options: PageOptions | None = None) -> list[BaseRoute]:
+    """Routes for an app in which `asyncauth.web.fastapi.install` or `asyncauth.web.starlette.install` ran with a
+    `cookie`; with the latter their paths belong into its `public`, since the pages look at credentials themselves.
+
+    Reads templates: to be called when the app is put together. `options`: None for the defaults.
+
+    Raises:
+        ConfigurationError: at the first request: the app has no cookies, or asyncauth is not installed in it.
+    """
+    options = options if options is not None else PageOptions()
+    site = Site(options, Renderer())
+
+    async def style_sheet(_: Request) -> Response:
+        return site.renderer.style_sheet()
+
+    routes: list[BaseRoute] = [Route(f"{options.prefix}{CSS_PATH}", style_sheet)]
+    for page in PAGES:
+        methods = [method for method, handler in (("GET", page.get), ("POST", page.post)) if handler is not None]
+        path = f"{options.prefix}{page.path}" + ("{name:path}" if page.named else "")
+        routes.append(Route(path, _endpoint(site, page), methods=methods))
+    return routes
+
+
+def _endpoint(site: Site, page: Page) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(request: Request) -> Response:
+        visit = Visit.begin(site, request, page.path)
+        try:
+            if request.method == "POST":
+                return await _take(visit, page)
+            return await _show(visit, page)
+        except AuthError as error:
+            return _refuse(visit, error)
+
+    return answer
+
+
+async def _show(visit: Visit, page: Page) -> Response:
+    assert page.get is not None  # noqa: S101 - the route has no such method otherwise
+    if not page.open:
+        await visit.recognize()
+        visit.require_any(*page.reads)
+    return await page.get(visit)
+
+
+async def _take(visit: Visit, page: Page) -> Response:
+    """A form: from a page of this site, of a known size, by somebody who may."""
+    assert page.post is not None  # noqa: S101
+    check_same_origin(visit.request.scope)
+    if not page.open:
+        await visit.recognize()
+        visit.require_any(*page.writes)
+    visit.form = await read_form(visit.request)
+    response = await page.post(visit)
+    if not visit.checked:
+        raise RuntimeError(f"the handler of {page.path} never checked the form's token")
+    return response
+
+
+def _refuse(visit: Visit, error: AuthError) -> Response:
+    """A page that is nothing but the error; who reads and is not logged in is asked to."""
+    if isinstance(error, UnauthenticatedError) and visit.request.method in {"GET", "HEAD"}:
+        return visit.redirect(visit.login_link())
+    visit.page = "error"
+    return visit.render("error.html", problem=problem_of(error), heading=page_title(error))
