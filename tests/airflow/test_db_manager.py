@@ -8,8 +8,8 @@ import pytest
 from sqlalchemy import Connection, create_engine, inspect, text
 
 from asyncauth.db.migrate import check
+from asyncauth.db.standing import find_missing
 from asyncauth.db.tables import fab, own, users
-from asyncauth.db.triggers import find_missing
 from tests.airflow.describe import describe, read_rows
 from tests.airflow.installed import Installed
 from tests.airflow.process import FAB

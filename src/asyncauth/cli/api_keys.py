@@ -7,7 +7,8 @@ from typing import Annotated, Any
 import typer
 
 from asyncauth import admin
-from asyncauth.cli.common import Form, Output, operator, run, say, show
+from asyncauth.admin.operator import operator
+from asyncauth.cli.common import Form, Output, run, say, show
 from asyncauth.manager import AuthManager
 
 app = typer.Typer(help="Make, list and revoke API keys, with which machines act as a user.", no_args_is_help=True)
