@@ -59,11 +59,11 @@ class _Route(APIRoute):
 
     def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
         super().__init__(path, endpoint, **options)
-        _METHODS.setdefault(self.path_format, set()).update(self.methods)
+        _METHODS.setdefault(self.path_format, set()).update(self.methods or ())
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Starlette's place for a method that a path does not have."""
-        if scope["method"] in self.methods:
+        if scope["method"] in (self.methods or ()):
             await super().handle(scope, receive, send)
         else:
             allow = ", ".join(sorted(_METHODS[self.path_format]))

@@ -108,7 +108,7 @@ async def _redis(url: str) -> Finding:
         return Finding(ok=False, what="redis is not installed", advice="pip install 'asyncauth[redis]'")
     try:
         async with Redis.from_url(url, socket_timeout=_REDIS_SECONDS, socket_connect_timeout=_REDIS_SECONDS) as client:
-            await client.execute_command("PING")
+            await client.execute_command("PING")  # type: ignore[no-untyped-call]
     except (RedisError, OSError, ValueError) as error:  # whose words may hold the password
         return Finding(ok=False, what=f"Redis does not answer ({type(error).__name__})", advice=advice)
     return Finding(ok=True, what="Redis answers")
