@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 ROOT = Path(__file__).parent.parent
-TESTS = ("database", "airflow", "faults", "e2e", "web", "unit")
+TESTS = ("apiserver", "database", "airflow", "faults", "e2e", "web", "unit")
 PARTS: dict[str, list[list[str]]] = {  # the longest first, so that two jobs end at about the same time
     **{name: [["pytest", "-q", f"tests/{name}"]] for name in TESTS},
     "types": [["mypy"]],

@@ -171,8 +171,7 @@ class ApiKeys:
         self._max_entry_age_seconds = max_entry_age_seconds
 
     def _find(self, key_id: int) -> Held | None:
-        entry = self._keys.get(key_id, self._clock.elapsed())
-        return None if entry is None else entry.value
+        return self._keys.find(key_id, self._clock.elapsed())
 
     async def _get(self, key_id: int) -> Held:
         held = self._find(key_id)

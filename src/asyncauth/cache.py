@@ -8,7 +8,7 @@ let an old load that fails evict the entry of a newer one.
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Hashable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from async_lru import alru_cache
 
@@ -29,57 +29,74 @@ class Entry(Generic[V]):
 
 
 class Cache(Generic[V]):
-    """Values by id, least recently used first. `get` and `put` are for the loop's thread; `peek` is right in any."""
+    """Values by id, least recently used first. `find` and `put` are for the loop's thread; `peek` is right in any.
+
+    Entries are made when they are asked for: one object more for each of 100,000 values, with what it refers to, would
+    make a full garbage collection three times as long. Dicts of numbers cost it nothing.
+
+    INVARIANT: a value is written before its numbers and goes before them; readers read the numbers first. So a thread
+    that reads meanwhile may find numbers that are too old for the value, never too new.
+    """
 
     def __init__(self, size: int) -> None:
-        self._entries: OrderedDict[int, Entry[V]] = OrderedDict()
-        self._forgotten: list[OrderedDict[int, Entry[V]]] = []
+        self._values: OrderedDict[int, V] = OrderedDict()
+        self._sequences: dict[int, int] = {}
+        self._deadlines: dict[int, float] = {}
+        self._forgotten: list[tuple[dict[int, Any], ...]] = []
         self._size = size
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return len(self._values)
 
-    def get(self, key: int, elapsed: float) -> Entry[V] | None:
-        """The entry for `key` if it is not too old at the time `elapsed`; it becomes the most recently used."""
-        entry = self._entries.get(key)
-        if entry is None or entry.deadline <= elapsed:
+    def find(self, key: int, elapsed: float, since: int = 0) -> V | None:
+        """The value for `key` if it is not too old at the time `elapsed`, nor read when fewer changes than `since` were
+        known; it becomes the most recently used."""
+        if self._deadlines.get(key, 0.0) <= elapsed or self._sequences[key] < since:
             return None
-        self._entries.move_to_end(key)
-        return entry
+        self._values.move_to_end(key)
+        return self._values[key]
 
     def peek(self, key: int, elapsed: float) -> Entry[V] | None:
-        """The same, leaving the order of use alone."""
-        entry = self._entries.get(key)
-        return entry if entry is not None and entry.deadline > elapsed else None
+        """The entry for `key` if it is not too old, leaving the order of use alone."""
+        deadline, sequence = self._deadlines.get(key, 0.0), self._sequences.get(key)
+        value = self._values.get(key)
+        if value is None or sequence is None or deadline <= elapsed:
+            return None
+        return Entry(value, sequence, deadline)
 
     def put(self, key: int, entry: Entry[V]) -> None:
         """Store an entry unless a newer one is there: loads do not end in the order they began."""
-        current = self._entries.get(key)
-        if current is not None and current.sequence > entry.sequence:
+        if self._sequences.get(key, entry.sequence) > entry.sequence:
             return
-        self._entries[key] = entry
-        self._entries.move_to_end(key)
-        if len(self._entries) > self._size:
-            self._entries.popitem(last=False)
+        self._values[key] = entry.value
+        self._values.move_to_end(key)
+        self._sequences[key] = entry.sequence
+        self._deadlines[key] = entry.deadline
+        if len(self._values) > self._size:
+            self.drop(next(iter(self._values)))
         self._free_some()
 
     def drop(self, key: int) -> bool:
         """Forget one entry; whether it was there."""
-        return self._entries.pop(key, None) is not None
+        if self._values.pop(key, None) is None:
+            return False
+        del self._sequences[key], self._deadlines[key]
+        return True
 
     def clear(self) -> None:
         """Forget everything. Its memory is freed with later `put`s, some entries with each: 100,000 users at once
         would hold the event loop for 30 ms."""
-        if self._entries:
-            self._forgotten.append(self._entries)
-        self._entries = OrderedDict()
+        if self._values:
+            self._forgotten.append((self._values, self._sequences, self._deadlines))
+        self._values, self._sequences, self._deadlines = OrderedDict(), {}, {}
 
     def _free_some(self) -> None:
         if self._forgotten:
-            entries = self._forgotten[-1]
-            for _ in range(min(len(entries), _FREED_WITH_EACH)):
-                entries.popitem()
-            if not entries:
+            parts = self._forgotten[-1]
+            for part in parts:
+                for _ in range(min(len(part), _FREED_WITH_EACH)):
+                    part.popitem()
+            if not parts[0]:
                 self._forgotten.pop()
 
 

@@ -164,7 +164,12 @@ class AuthManager:
             UnauthenticatedError: the token is refused, the user is gone or inactive (401).
             UnavailableError: it cannot be known just now (503).
         """
-        return await admission.get_user(self._require_running(), token, at_least)
+        running = self._require_running()
+        if at_least is None:
+            user = admission.find_user(running, token)
+            if user is not None:
+                return user
+        return await admission.get_user(running, token, at_least)
 
     def verify(self, token: object) -> Claims:
         """A signed token that counts now → its claims, from memory: its signature holds, it is neither expired nor

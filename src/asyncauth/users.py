@@ -62,15 +62,16 @@ class Users:
 
     def find(self, user_id: int, elapsed: float) -> User | None:
         """The user if in memory. For the loop's thread."""
-        entry = self._users.get(user_id, elapsed)
-        if entry is not None and entry.sequence < self._roles_changed:
-            entry = self._renew(entry, elapsed)
-            if entry is not None:
-                self._users.put(user_id, entry)
-        if entry is None:
-            return None
+        user = self._users.find(user_id, elapsed, self._roles_changed)
+        if user is None:
+            entry = self._users.peek(user_id, elapsed)
+            renewed = self._renew(entry, elapsed) if entry is not None else None
+            if renewed is None:
+                return None
+            self._users.put(user_id, renewed)
+            user = renewed.value
         self.hits += 1
-        return entry.value
+        return user
 
     def peek(self, user_id: int, elapsed: float) -> User | None:
         """The user if in memory. For any thread."""
@@ -232,7 +233,10 @@ class Users:
         return role
 
     def _known_role(self, role_id: int) -> Entry[Role] | None:
-        return self._roles.get(role_id, self._clock.elapsed())
+        entry = self._roles.peek(role_id, self._clock.elapsed())
+        if entry is not None:
+            self._roles.find(role_id, self._clock.elapsed())  # used just now
+        return entry
 
     def _store(self, loaded: Loaded) -> User:
         sequence = self.changes.sequence

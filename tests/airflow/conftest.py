@@ -5,10 +5,12 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import asyncauth
 from asyncauth import Settings
 from asyncauth.db.migrate import upgrade
 from tests.airflow.describe import Description, describe, read_rows
@@ -16,6 +18,8 @@ from tests.airflow.process import AUDIENCE, ISSUER, SECRET, Airflow
 from tests.conftest import PATIENCE_SECONDS
 from tests.databases import Databases
 
+SOURCE = str(Path(asyncauth.__file__).parents[1])
+"""Airflow's processes can import asyncauth; it is not installed there."""
 DRIVERS = {"sqlite": "aiosqlite", "postgresql": "asyncpg", "mysql": "aiomysql"}
 
 
@@ -73,7 +77,7 @@ def all_adopted(databases: Databases) -> Iterator[dict[str, Adopted]]:
     """One adopted database by dialect. Airflow starts slowly, so two are made at a time."""
     with ExitStack() as stack, ThreadPoolExecutor(max_workers=2) as pool:
         made = [databases.empty(f"{dialect}+{driver}") for dialect, driver in DRIVERS.items()]
-        airflows = [stack.enter_context(closing(Airflow(database))) for database in made]
+        airflows = [stack.enter_context(closing(Airflow(database, PYTHONPATH=SOURCE))) for database in made]
         yield dict(zip(DRIVERS, pool.map(adopt, airflows), strict=True))
 
 

@@ -10,6 +10,7 @@ import io
 import json
 import os
 import sys
+from ast import literal_eval
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cache
@@ -47,12 +48,19 @@ def say(line: list[str]) -> dict[str, Any]:
     return {"out": said.getvalue(), "code": code}
 
 
-def set_up(users: list[dict[str, Any]]) -> None:
-    """Make the database, the default roles and users, as an operator does; some passwords hashed with PBKDF2."""
+def set_up(users: list[dict[str, Any]], roles: dict[str, list[tuple[str, str]]] | None = None) -> None:
+    """Make the database, the default roles, others and users, as an operator does; some passwords hashed with PBKDF2.
+
+    Args:
+        roles: by name, pairs of action and resource.
+    """
     from werkzeug.security import generate_password_hash
 
     cli(["db", "migrate"])
     cli(["sync-perm"])
+    for role, pairs in (roles or {}).items():
+        for action, resource in pairs:
+            add_permission(role, action, resource)
     for user in users:
         values = {name: str(user[name]) for name in ("username", "firstname", "lastname", "email", "role", "password")}
         cli(["users", "create", *(part for name, value in values.items() for part in (f"--{name}", value))])
@@ -90,6 +98,146 @@ def drop_ours() -> None:
 
     with create_session() as session, settings.get_engine().begin() as connection:
         AsyncAuthDBManager(session).drop_tables(connection)
+
+
+def write_dags(dags: dict[str, str], compress: bool = False) -> None:
+    """Serialize Dags as Airflow does after it has parsed them: the literals of their `access_control` by id."""
+    import warnings
+
+    from airflow.models import serialized_dag
+    from airflow.models.dag import DagModel
+    from airflow.models.dagbundle import DagBundleModel
+    from airflow.sdk import DAG
+    from airflow.serialization.serialized_objects import LazyDeserializedDAG
+    from airflow.utils.session import create_session
+
+    serialized_dag._COMPRESS_SERIALIZED_DAGS = compress
+    with create_session() as session, warnings.catch_warnings(action="ignore"):
+        session.merge(DagBundleModel(name="tests"))
+        session.flush()
+        for dag_id, wanted in dags.items():
+            session.merge(DagModel(dag_id=dag_id, bundle_name="tests"))
+            session.flush()
+            dag = LazyDeserializedDAG.from_dag(DAG(dag_id, schedule=None, access_control=literal_eval(wanted)))
+            serialized_dag.SerializedDagModel.write_dag(dag, bundle_name="tests", session=session)
+
+
+def copy_dag(dag_id: str, count: int) -> None:
+    """So many more Dags that ask for the same."""
+    import uuid
+
+    from airflow.models.dag import DagModel
+    from airflow.models.dag_version import DagVersion
+    from airflow.models.serialized_dag import SerializedDagModel
+    from airflow.utils.session import create_session
+    from sqlalchemy import insert, select
+
+    names = [f"{dag_id}_{number}" for number in range(count)]
+    versions = {name: uuid.uuid4() for name in names}
+    with create_session() as session:
+        row = session.scalars(select(SerializedDagModel).where(SerializedDagModel.dag_id == dag_id)).one()
+        session.add_all([DagModel(dag_id=name, bundle_name="tests", max_active_tasks=1) for name in names])
+        session.flush()
+        new = [{"id": versions[name], "dag_id": name, "bundle_name": "tests", "version_number": 1} for name in names]
+        session.execute(insert(DagVersion), new)
+        same = {"_data": row._data, "dag_hash": row.dag_hash}
+        new = [{"id": uuid.uuid4(), "dag_id": name, "dag_version_id": versions[name], **same} for name in names]
+        session.execute(insert(SerializedDagModel), new)
+
+
+def sync_dags(fab: bool) -> list[str]:
+    """Make what all Dags ask for what roles may do, by FAB's code or by ours; the problems."""
+    from airflow.models.serialized_dag import SerializedDagModel
+
+    if not fab:
+        from asyncauth.airflow.dag_permissions import sync
+
+        return list(sync().problems.values())
+    return [
+        problem
+        for dag_id, dag in sorted(SerializedDagModel.read_all_dags().items())
+        if (problem := sync_dag(dag_id, repr(dag.access_control), fab=True))
+    ]
+
+
+def sync_dags_at_once(workers: int) -> list[list[int]]:
+    """The same by so many workers at the same time: what each stored, granted and took."""
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Barrier
+
+    from asyncauth.airflow.dag_permissions import Synchronizer
+
+    start = Barrier(workers)
+
+    def work(_: int) -> list[int]:
+        start.wait()
+        report = Synchronizer().sync()
+        return [report.stored, report.granted, report.taken]
+
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(work, range(workers)))
+
+
+def sync_dag(dag_id: str, wanted: str, fab: bool) -> str:
+    """The same for one Dag, as the Dag processor calls it; the problem."""
+    from types import SimpleNamespace
+
+    from airflow.providers.fab.auth_manager.security_manager.override import FabException
+    from airflow.providers.fab.www.security_appless import ApplessAirflowSecurityManager
+    from airflow.utils.session import create_session
+
+    from asyncauth.airflow.dag_permissions import sync_dag_perms
+
+    with create_session() as session:
+        try:
+            if fab:
+                ApplessAirflowSecurityManager(session).sync_perm_for_dag(dag_id, literal_eval(wanted))
+            else:
+                sync_dag_perms(SimpleNamespace(dag_id=dag_id, access_control=literal_eval(wanted)), session=session)
+        except (FabException, ValueError) as error:
+            return str(error)
+    return ""
+
+
+def look_for_changed_dags(times: int) -> list[list[Any]]:
+    """What our background task does, so many times: Dags that it looked at, grants and takings, statements."""
+    from sqlalchemy import Engine, event
+
+    sent: list[str] = []
+    found = []
+
+    def note(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        sent.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    try:
+        for _ in range(times):
+            sent.clear()
+            report = synchronizer().sync()
+            found.append([report.dags, report.granted, report.taken, len(sent)])
+    finally:
+        event.remove(Engine, "before_cursor_execute", note)
+    return found
+
+
+def read_options() -> dict[str, list[str]]:
+    """Options of `[asyncauth]` that are read: those that are settings, and others, as the code names them."""
+    import re
+
+    from asyncauth.airflow import manager, settings
+    from asyncauth.settings import Settings
+
+    text = "".join(Path(one).read_text() for one in Path(manager.__file__).parent.glob("*.py"))
+    others = re.findall(r'conf\.get\w*\(\s*(?:"asyncauth"|SECTION), "(\w+)"', text)
+    return {"settings": sorted(Settings.model_fields.keys() - settings._tokens().keys()), "others": others}
+
+
+@cache
+def synchronizer() -> Any:
+    """One that lives as long as the process."""
+    from asyncauth.airflow.dag_permissions import Synchronizer
+
+    return Synchronizer()
 
 
 def add_group(manager: Any, username: str) -> None:
@@ -266,7 +414,8 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     function.__name__: function
     for function in (
         *(cli, set_up, migrate, migrate_by_files, read_users, add_user, add_permission, patch, set_active, check_login),
-        *(say, drop_ours),
+        *(say, drop_ours, write_dags, copy_dag, sync_dags, sync_dag, look_for_changed_dags),
+        *(sync_dags_at_once, read_options),
         *(sign, validate, read_kid, find_username, revoke, read_revocations, rest, describe_rest),
     )
 }

@@ -98,6 +98,25 @@ def test_it_serves_and_believes_no_forwarded_address(environment: dict[str, str]
         assert 0 < int(refused.headers["Retry-After"]) <= 300
 
 
+def test_it_serves_pages(environment: dict[str, str]) -> None:
+    """Somebody opens the address, logs in, looks at themselves, and leaves."""
+    with serving(environment) as client:
+        page = client.get("/", follow_redirects=True)
+        assert (page.status_code, page.url.path, page.url.params["next"]) == (200, "/auth/login/", "/auth/")
+        form_token = page.text.split('name="form_token" value="')[1].split('"')[0]
+        cookies = {"Cookie": page.headers["Set-Cookie"].partition(";")[0], "Origin": str(client.base_url).rstrip("/")}
+        sent = {"username": "ada", "password": PASSWORD, "form_token": form_token}
+        answer = client.post("/auth/login/", data=sent, headers=cookies)
+        assert (answer.status_code, answer.headers["Location"]) == (303, "/auth/")
+        cookie = next(one for one in answer.headers.get_list("Set-Cookie") if one.startswith("__Host-asyncauth=ey"))
+        assert cookie.endswith("; Path=/; HttpOnly; Secure; SameSite=Lax")
+        headers = {"Cookie": cookie.partition(";")[0]}
+        assert "ada@example.org" in client.get("/auth/", headers=headers).text
+        assert client.get("/auth/users/list/", headers=headers).status_code == 403
+        assert client.get("/auth/v1/groups", headers=headers).status_code == 403
+        assert client.get("/auth/logout", headers=headers).headers["Location"] == "/auth/login/"
+
+
 def test_a_named_proxy_is_believed(environment: dict[str, str]) -> None:
     """What it added, the last address, not what the client wrote before."""
     with serving(environment, "--proxy", HOST) as client:

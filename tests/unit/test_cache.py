@@ -1,7 +1,10 @@
 """The cache: order of use, deadlines, places among the changes; and the loads in flight."""
 
 import asyncio
+import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
+from types import FrameType
+from typing import Any
 from weakref import WeakSet
 
 import pytest
@@ -23,12 +26,52 @@ def test_a_value_lives_until_its_deadline() -> None:
     cache: Cache[str] = Cache(2)
     cache.put(1, entry("a"))
     for elapsed in (0, 99.999):
-        assert cache.get(1, elapsed) == cache.peek(1, elapsed) == entry("a")
+        assert cache.find(1, elapsed) == "a"
+        assert cache.peek(1, elapsed) == entry("a")
     for elapsed in (100, 100.001, 1e9):
-        assert cache.get(1, elapsed) is None
+        assert cache.find(1, elapsed) is None
         assert cache.peek(1, elapsed) is None
-    assert cache.get(2, 0) is None
+    assert cache.find(2, 0) is None
     assert cache.peek(2, 0) is None
+
+
+def test_a_value_that_was_read_too_early() -> None:
+    """Is not found by who knows of more changes, and stays."""
+    cache: Cache[str] = Cache(2)
+    cache.put(1, entry("a", sequence=7))
+    assert [cache.find(1, 0, since) for since in (6, 7, 8, 7)] == ["a", "a", None, "a"]
+
+
+def test_numbers_of_a_value_are_never_too_new_for_it() -> None:
+    """A thread may look between any two steps of a put or a drop: what it finds is at most older than it is."""
+    cache: Cache[str] = Cache(2)
+    cache.put(1, entry("7", sequence=7, deadline=7))
+    seen: list[Entry[str] | None] = []
+
+    def look(*_: object) -> None:
+        """As another thread would, between two lines."""
+        seen.append(cache.peek(1, 0))
+
+    def trace(frame: FrameType, event: str, _: object) -> Any:
+        if frame.f_code in {Cache.put.__code__, Cache.drop.__code__}:
+            if event == "line":
+                look()
+            return trace
+        return None
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        cache.put(1, entry("8", sequence=8, deadline=8))
+        cache.drop(1)
+        cache.put(1, entry("9", sequence=9, deadline=9))
+    finally:
+        sys.settrace(before)
+    found = [one for one in seen if one is not None]
+    assert {one.value for one in found} == {"7", "8", "9"}
+    for one in found:
+        assert one.sequence <= int(one.value)
+        assert one.deadline <= int(one.value)
 
 
 def test_the_least_recently_used_goes_first() -> None:
@@ -36,7 +79,7 @@ def test_the_least_recently_used_goes_first() -> None:
     cache: Cache[str] = Cache(3)
     for key in (1, 2, 3):
         cache.put(key, entry("a"))
-    cache.get(1, 0)
+    cache.find(1, 0)
     cache.peek(2, 0)
     cache.put(4, entry("a"))
     assert [key for key in range(1, 5) if cache.peek(key, 0)] == [1, 3, 4]
@@ -50,7 +93,7 @@ def test_an_entry_that_is_too_old_is_no_use() -> None:
     cache: Cache[str] = Cache(2)
     cache.put(1, entry("old", deadline=5))
     cache.put(2, entry("new"))
-    cache.get(1, 5)
+    cache.find(1, 5)
     cache.put(3, entry("newer"))
     assert cache.peek(2, 5)
     assert not cache.peek(1, 0)
@@ -83,7 +126,7 @@ def test_clearing() -> None:
     cache.put(1, entry("a", sequence=9))
     cache.clear()
     assert len(cache) == 0
-    assert cache.get(1, 0) is None
+    assert cache.find(1, 0) is None
     cache.put(1, entry("b", sequence=2))
     assert cache.peek(1, 0) == entry("b", sequence=2)
 
@@ -122,8 +165,9 @@ def test_the_cache_against_a_list(steps: list[tuple[int, int]], size: int) -> No
     for key, sequence in steps:
         held = dict(model)
         if sequence == 0:
-            found = cache.get(key, 0)
+            found = cache.peek(key, 0)
             assert (found.sequence if found else None) == held.get(key)
+            assert cache.find(key, 0) == (found.value if found else None)
             used = key in held
         else:
             cache.put(key, entry("", sequence))

@@ -19,7 +19,7 @@ from asyncauth.admin.permissions import (
     take_permissions,
 )
 from asyncauth.admin.role_changes import create_role, delete_role, update_role
-from asyncauth.admin.roles import RoleInfo, get_role, list_roles
+from asyncauth.admin.roles import RoleInfo, get_role, list_role_names, list_roles
 from asyncauth.admin.user_changes import (
     activate_user,
     deactivate_user,
@@ -67,6 +67,7 @@ __all__ = [
     "list_groups",
     "list_members",
     "list_permissions",
+    "list_role_names",
     "list_roles",
     "list_user_permissions",
     "list_users",

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from sqlalchemy import ColumnElement, Select
+from sqlalchemy import ColumnElement, Select, false, or_
 
 from asyncauth.errors import ChangedMeanwhileError, InvalidValueError
 
@@ -14,6 +14,10 @@ T = TypeVar("T")
 MAX_LIMIT = 1000
 _MAX_OFFSET = 2**31 - 1
 """Larger than any table; the drivers' own limits differ."""
+_MAX_WORDS = 8
+"""Of a search; what is typed after them is left out."""
+_MAX_WORD_LENGTH = 512
+"""No column is longer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +59,20 @@ def paged(
     direction = column.desc() if order_by.startswith("-") else column.asc()
     order = (direction,) if column is last else (direction, last.asc())
     return statement.order_by(*order).limit(limit).offset(min(offset, _MAX_OFFSET))
+
+
+def containing(search: str | None, *columns: ColumnElement[str]) -> list[ColumnElement[bool]]:
+    """Conditions for rows in which each word of a search, in any case, is part of one of the columns. No index helps:
+    the database reads the whole table.
+
+    Args:
+        search: words; `%` and `_` are letters like others. None or blank: all rows.
+        columns: where to look.
+    """
+    words = (search or "").split()[:_MAX_WORDS]
+    if not all(word.isprintable() and len(word) <= _MAX_WORD_LENGTH for word in words):
+        return [false()]  # nothing stored is like that, and drivers and databases refuse to look for it
+    return [or_(*(column.icontains(word, autoescape=True) for column in columns)) for word in words]
 
 
 def make_etag(*content: Any) -> str:

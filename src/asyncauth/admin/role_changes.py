@@ -102,7 +102,7 @@ async def update_role(
             set(one.permissions) - set(other.permissions) for one, other in ((after, before), (before, after))
         )
         await check_keys(step, keys_of(granted | taken))
-        ids = await get_or_make_pairs(step.connection, set(after.permissions), new_names=new_names)
+        ids = await get_or_make_pairs(step.connection, granted, new_names=new_names)
         await grant_pairs(step.connection, before.id, [ids[pair] for pair in granted])
         await take_pairs(step.connection, before.id, (await find_pairs(step.connection, taken)).values())
         await _record_update(step, before, after, granted, taken)

@@ -7,7 +7,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 
 from asyncauth.admin.names import get_role_id
-from asyncauth.admin.paging import Page, make_etag, paged
+from asyncauth.admin.paging import Page, containing, make_etag, paged
 from asyncauth.db.permissions import PermissionReader
 from asyncauth.db.tables import roles
 from asyncauth.manager import AuthManager
@@ -45,20 +45,39 @@ async def get_role(auth: AuthManager, name: str) -> RoleInfo:
     return await auth.read(work)
 
 
-async def list_roles(auth: AuthManager, *, limit: int = 100, offset: int = 0, order_by: str = "name") -> Page[RoleInfo]:
-    """Roles in pages, ordered by name or role_id (or id); `-` in front turns it round.
+async def list_roles(
+    auth: AuthManager, *, limit: int = 100, offset: int = 0, order_by: str = "name", search: str | None = None
+) -> Page[RoleInfo]:
+    """Roles in pages, ordered by name or role_id (or id); `-` in front turns it round. `search`: only roles with these
+    words in their name, see `paging.containing`.
 
     Raises:
         InvalidValueError: the page is none.
         UnavailableError: the database did not answer.
     """
-    every = select(roles.c.id, roles.c.name)
+    where = containing(search, roles.c.name)
+    every = select(roles.c.id, roles.c.name).where(*where)
     page = paged(every, limit=limit, offset=offset, order_by=order_by, columns=_ORDERS, last=roles.c.id)
 
     async def work(session: AsyncSession) -> Page[RoleInfo]:
-        total = await session.scalar(select(func.count()).select_from(roles))
+        total = await session.scalar(select(func.count()).select_from(roles).where(*where))
         names = {row.id: row.name for row in await session.execute(page)}
         return Page(tuple(await read_roles(await session.connection(), names)), total or 0)
+
+    return await auth.read(work)
+
+
+async def list_role_names(
+    auth: AuthManager, *, limit: int = 100, offset: int = 0, search: str | None = None
+) -> Page[str]:
+    """The names alone, in their order: without reading what each role permits. Arguments and errors of `list_roles`."""
+    where = containing(search, roles.c.name)
+    every = select(roles.c.name).where(*where)
+    page = paged(every, limit=limit, offset=offset, order_by="name", columns=_ORDERS, last=roles.c.id)
+
+    async def work(session: AsyncSession) -> Page[str]:
+        total = await session.scalar(select(func.count()).select_from(roles).where(*where))
+        return Page(tuple(await session.scalars(page)), total or 0)
 
     return await auth.read(work)
 

@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
 from asyncauth.admin.change import Actor, Change, change, local_now
 from asyncauth.admin.held import check_roles
 from asyncauth.admin.names import find_user_id, get_role_ids, get_user_id, validate
-from asyncauth.admin.paging import Page, make_etag, paged
+from asyncauth.admin.paging import Page, containing, make_etag, paged
 from asyncauth.db.find import is_storable_name
 from asyncauth.db.ids import insert_row
 from asyncauth.db.tables import group_users, groups, roles, user_roles, users
@@ -70,7 +70,13 @@ async def get_user(auth: AuthManager, username: str) -> UserInfo:
 
 
 async def list_users(
-    auth: AuthManager, *, limit: int = 100, offset: int = 0, order_by: str = "id", email: str | None = None
+    auth: AuthManager,
+    *,
+    limit: int = 100,
+    offset: int = 0,
+    order_by: str = "id",
+    email: str | None = None,
+    search: str | None = None,
 ) -> Page[UserInfo]:
     """Users in pages.
 
@@ -79,6 +85,7 @@ async def list_users(
         limit, offset: the page.
         order_by: id (or user_id), first_name, last_name, username, email or active; `-` in front turns it round.
         email: only the user with this e-mail, to the letter.
+        search: only users with these words in their names or e-mail; see `paging.containing`.
 
     Raises:
         InvalidValueError: the page is none.
@@ -86,7 +93,9 @@ async def list_users(
     """
     if email is not None and not is_storable_name(email):
         return Page((), 0)
-    where = () if email is None else (users.c.email == email,)
+    where = containing(search, users.c.username, users.c.email, users.c.first_name, users.c.last_name)
+    if email is not None:
+        where.append(users.c.email == email)
     page = paged(
         select(users.c.id, users.c.email).where(*where),
         limit=limit,

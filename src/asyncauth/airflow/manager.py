@@ -8,7 +8,7 @@ and waited for in threads.
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from functools import cached_property
@@ -27,9 +27,10 @@ from jwt import ExpiredSignatureError, InvalidTokenError
 from sqlalchemy import select
 
 from asyncauth.airflow import mapping
+from asyncauth.airflow.dag_permissions import run_forever, sync_dag_perms
 from asyncauth.airflow.home import Home, open_home
 from asyncauth.airflow.middleware import PublicRoleMiddleware, RefusalMiddleware
-from asyncauth.airflow.settings import public_role, read_settings
+from asyncauth.airflow.settings import dag_sync_seconds, public_role, read_settings, wants_gc_freeze
 from asyncauth.airflow.user import AirflowUser, make_public_user
 from asyncauth.bootstrap import close_auth_manager
 from asyncauth.errors import (
@@ -61,6 +62,9 @@ _MANY_IDS = 500
 
 class AsyncAuthManager(BaseAuthManager[AirflowUser]):
     """Airflow's users, roles and permissions in FAB's tables, without Flask and without SQL in a warm request."""
+
+    syncs_dags = True
+    """Whether the API server turns the `access_control` of DAGs into permissions."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -94,20 +98,25 @@ class AsyncAuthManager(BaseAuthManager[AirflowUser]):
         """
         try:
             await self._start()
-            retry = None
         except DatabaseUnavailableError as error:
             log.warning("%s; trying again until it does", error)
-            retry = asyncio.create_task(self._start_some_time())
-        if conf.getboolean("asyncauth", "gc_freeze", fallback=False):
+        background = [asyncio.create_task(work) for work in self._background()]
+        if wants_gc_freeze():
             gc.collect()
             gc.freeze()
         try:
             yield
         finally:
-            if retry is not None:
-                retry.cancel()
+            for task in background:
+                task.cancel()
             self._home = None
             await close_auth_manager()
+
+    def _background(self) -> Iterator[Coroutine[Any, Any, None]]:
+        if self._home is None:
+            yield self._start_some_time()
+        if self.syncs_dags and (seconds := dag_sync_seconds()):
+            yield run_forever(seconds)
 
     async def _start_some_time(self) -> None:
         while True:
@@ -168,8 +177,8 @@ class AsyncAuthManager(BaseAuthManager[AirflowUser]):
         Raises:
             ForbiddenError: the user came with an API key, or nobody has logged in.
         """
-        if user.renewed is not None:
-            return user.renewed
+        if user.renewed is not None and expiration_time_in_seconds is None:
+            return user.renewed  # for the cookie; who asks for a token of some lifetime gets one of its own
         self._refuse_unnamed(user)
         return self._require_home().auth.issue_token(user.user.id, lifetime_seconds=expiration_time_in_seconds)
 
@@ -449,6 +458,11 @@ class AsyncAuthManager(BaseAuthManager[AirflowUser]):
         return get_commands()
 
     @staticmethod
+    def sync_dag_perms(dag: Any, *, session: "Session") -> None:
+        """Newer cores call this for each DAG that they have parsed; see `dag_permissions.sync_dag_perms`."""
+        sync_dag_perms(dag, session=session)
+
+    @staticmethod
     def get_db_manager() -> str:
         """What makes our tables in `airflow db migrate`."""
         return "asyncauth.airflow.db_manager.AsyncAuthDBManager"
@@ -457,3 +471,5 @@ class AsyncAuthManager(BaseAuthManager[AirflowUser]):
 class AsyncFabAuthManager(AsyncAuthManager):
     """The same under a name by which core 3.3 knows that the FAB provider is installed, and lets it turn the
     `access_control` of DAGs into permissions."""
+
+    syncs_dags = False

@@ -13,6 +13,13 @@ An option that is not set has the default of asyncauth, which docs/airflow.md li
 """
 OPTIONS: dict[str, tuple[str, str]] = {
     "jwt_max_age_seconds": ("integer", "A token issued longer ago is refused as expired, whatever it says itself."),
+    "jwt_keys_path": ("string", "File of keys that rotate, kept by `asyncauth keys`; it signs, `[api_auth]` verifies."),
+    "jwt_keys_refresh_seconds": ("float", "How often that file is read anew."),
+    "jwt_trusted_issuers": ("string", "Whose tokens are taken beside our own: a list in JSON."),
+    "sliding_seconds": (
+        "integer",
+        "For how long at most a login in a browser is carried on while it is used. Not set: it ends with its token.",
+    ),
     "refresh_tokens": ("boolean", "Whether logins may be carried on with refresh tokens."),
     "refresh_expiration_seconds": ("integer", "How long a refresh token can be used."),
     "login_expiration_seconds": ("integer", "How long a login can be carried on, however often it is refreshed."),
@@ -75,6 +82,10 @@ EXTRA_OPTIONS: dict[str, tuple[str, str]] = {
     "dag_sync_interval_seconds": (
         "float",
         "How often the API server looks for Dags whose `access_control` changed (default 30); 0: never.",
+    ),
+    "gc_freeze": (
+        "boolean",
+        "Whether garbage collections leave out what the API server has loaded at its start (default false).",
     ),
 }
 """Options that only Airflow needs."""

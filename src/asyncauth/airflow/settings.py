@@ -12,6 +12,7 @@ from airflow.configuration import conf
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from asyncauth.airflow.connection import Target, translate
+from asyncauth.airflow.provider import OPTIONS
 from asyncauth.db.engine import connect_args, engine_args, prepare_connections
 from asyncauth.db.url import parse_url
 from asyncauth.errors import ConfigurationError
@@ -21,24 +22,7 @@ SECTION = "asyncauth"
 PAGE_LIMITS = {"login_failures_per_user": 10, "login_failures_per_address": 10, "login_failures_in_all": 1000}
 """Of failed logins within five minutes on the login page, where `[asyncauth]` says nothing. FAB's page has a limit,
 too; its token routes have none."""
-_AIRFLOWS = {
-    "database_url",
-    "jwt_secret",
-    "jwt_private_key_path",
-    "jwt_algorithm",
-    "jwt_kid",
-    "jwt_issuer",
-    "jwt_audience",
-    "jwt_allow_any_issuer",
-    "jwt_allow_any_audience",
-    "jwt_allow_weak_secret",
-    "jwt_leeway_seconds",
-    "jwt_expiration_seconds",
-    "jwt_cli_expiration_seconds",
-}
-"""Settings that follow from Airflow's own options."""
-OPTIONS = tuple(sorted(Settings.model_fields.keys() - _AIRFLOWS))
-"""Options of `[asyncauth]` that are settings of ours, under the same name."""
+_DAG_SYNC_SECONDS = 30.0
 _IN_JSON = {"custom_roles", "jwt_trusted_issuers"}
 
 
@@ -54,6 +38,16 @@ def read_settings() -> Settings:
 def tokens_are_limited() -> bool:
     """Whether `[asyncauth]` asks for limits of failed logins, which then hold for `/auth/token` as well."""
     return any(_get(SECTION, name) is not None for name in PAGE_LIMITS)
+
+
+def dag_sync_seconds() -> float:
+    """How often the API server looks for DAGs whose `access_control` changed; 0: never."""
+    return float(conf.getfloat(SECTION, "dag_sync_interval_seconds", fallback=_DAG_SYNC_SECONDS))
+
+
+def wants_gc_freeze() -> bool:
+    """Whether what is in memory after the start is taken out of garbage collection."""
+    return bool(conf.getboolean(SECTION, "gc_freeze", fallback=False))
 
 
 def public_role() -> str | None:

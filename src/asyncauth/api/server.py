@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Mount, Route
+from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp
 
 from asyncauth.api.app import make_app
@@ -18,6 +18,7 @@ from asyncauth.api.bodies import limited
 from asyncauth.bootstrap import close_auth_manager, create_auth_manager, get_auth_manager
 from asyncauth.errors import InvalidValueError
 from asyncauth.settings import Settings
+from asyncauth.web.cookies import CookiePolicy
 from asyncauth.web.starlette import current_user, health_routes, install, jwks_routes
 
 MAX_BODY_BYTES = 16 * 1024
@@ -25,8 +26,20 @@ LIMITS = {"login_failures_per_user": 10, "login_failures_per_address": 10, "logi
 """Of failed logins within five minutes, where the settings say nothing: those of PyPI. 0 turns one off."""
 
 
-def create_app(settings: Settings | None = None) -> Starlette:
-    """An ASGI app with a manager of its own. `settings`: None reads the environment.
+def create_app(
+    settings: Settings | None = None,
+    *,
+    pages: Sequence[BaseRoute] = (),
+    cookie: CookiePolicy | None = None,
+    login_url: str = "/",
+) -> Starlette:
+    """An ASGI app with a manager of its own.
+
+    Args:
+        settings: None reads the environment.
+        pages: more routes below `/auth`, which look at credentials themselves.
+        cookie: of them; the API takes it, too.
+        login_url: where `GET /auth/logout` sends a browser.
 
     Raises:
         ConfigurationError: a setting is wrong.
@@ -42,7 +55,9 @@ def create_app(settings: Settings | None = None) -> Starlette:
             await close_auth_manager()
 
     own = [Route("/login", log_in, methods=["POST"]), Route("/me", read_me), *health_routes(), *jwks_routes()]
-    routes = [*own, _Below("/auth", make_app(prefix=""))]
+    api = make_app(prefix="", cookie=cookie, login_url=login_url)
+    api.router.routes.extend(pages)
+    routes = [*own, _Below("/auth", api)]
     app = Starlette(routes=routes, lifespan=lifespan)
     install(app, public=["/login", "/auth/"])  # the API looks at credentials itself
     return app

@@ -12,6 +12,8 @@ from asyncauth.settings import Settings
 
 APP = "asyncauth.api.server:create_app"
 """What is served: a function without arguments that makes an ASGI app from the environment."""
+APP_WITH_PAGES = "asyncauth.pages.server:create_app"
+"""The same where the extra `pages` is installed."""
 
 
 def serve(
@@ -27,7 +29,9 @@ def serve(
         ),
     ] = None,
 ) -> None:
-    """Serve the HTTP API, configured by the environment (ASYNCAUTH_…), until it is ended.
+    """Serve the HTTP API, with the extra `pages` also pages for people, configured by the environment (ASYNCAUTH_…).
+
+    It ends when it is told to.
 
     Exit codes: 0 ended, 1 it cannot start, 2 wrong usage.
     """
@@ -37,7 +41,7 @@ def serve(
 
     anyio.run(_try, Settings())
     uvicorn.run(
-        APP,
+        APP if find_spec("jinja2") is None else APP_WITH_PAGES,
         factory=True,
         host=host,
         port=port,

@@ -38,12 +38,17 @@ async def insert_rows(connection: AsyncConnection, into: Table, rows: Sequence[M
     Raises:
         sqlalchemy.exc.IntegrityError: a row contradicts a constraint.
     """
+    await connection.run_sync(insert_many, into, rows)
+
+
+def insert_many(connection: Connection, into: Table, rows: Sequence[Mapping[str, Any]]) -> None:
+    """The same on a connection of a sync driver, or inside `run_sync`."""
     if not rows:
         return
     statement = insert(into)
-    if into.name in await connection.run_sync(find_numbered):
+    if into.name in find_numbered(connection):
         statement = statement.values(id=text("DEFAULT"))
-    await connection.execute(statement, [dict(row) for row in rows])
+    connection.execute(statement, [dict(row) for row in rows])
 
 
 def find_numbered(connection: Connection) -> frozenset[str]:

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Table, and_, insert, not_, or_, select, text, update
+from sqlalchemy import Connection, Table, and_, insert, not_, or_, select, update
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -14,7 +14,7 @@ from asyncauth.custom_roles import CustomRoles
 from asyncauth.db.connect import with_connection
 from asyncauth.db.default_roles import ADMIN, DEFAULT_ROLES, HOMEPAGE, OF_ONE_DAG, OF_VIEWS, Pair
 from asyncauth.db.explain import MISSING_TABLES
-from asyncauth.db.ids import find_numbered
+from asyncauth.db.ids import insert_many
 from asyncauth.db.lock import WAIT_SECONDS, upgrade_lock
 from asyncauth.db.state import look
 from asyncauth.db.tables import actions, audit, feed, permissions, resources, role_permissions, roles
@@ -175,13 +175,7 @@ class _Seeding:
         return {row.name: row.id for row in self._connection.execute(query)}
 
     def _insert(self, table: Table, rows: Iterable[dict[str, Any]]) -> None:
-        values = list(rows)
-        if not values:
-            return
-        statement = insert(table)
-        if table.name in find_numbered(self._connection):
-            statement = statement.values(id=text("DEFAULT"))
-        self._connection.execute(statement, values)
+        insert_many(self._connection, table, list(rows))
 
 
 def _wanted(custom_roles: CustomRoles, there: Collection[str]) -> Iterator[tuple[str, frozenset[Pair]]]:

@@ -38,7 +38,8 @@ _LOST_DEFINERS = """
 _STANDING = {
     "postgresql": """
         SELECT t.tgname, c.relname FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-        WHERE c.relnamespace = current_schema()::regnamespace AND NOT t.tgisinternal AND t.tgenabled <> 'D'""",
+        WHERE c.relnamespace = quote_ident(current_schema())::regnamespace
+        AND NOT t.tgisinternal AND t.tgenabled <> 'D'""",
     "sqlite": "SELECT name, tbl_name FROM sqlite_master WHERE type = 'trigger'",
     "mysql": """
         SELECT trigger_name, event_object_table FROM information_schema.triggers
@@ -49,9 +50,9 @@ _SCHEMA = {
         SELECT count(*) || ':' || coalesce(sum(hashtext(name)::bigint), 0) FROM (
             SELECT t.tgname || ' ' || c.relname || ' ' || t.tgenabled::text AS name
             FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
-            WHERE c.relnamespace = current_schema()::regnamespace AND NOT t.tgisinternal
+            WHERE c.relnamespace = quote_ident(current_schema())::regnamespace AND NOT t.tgisinternal
             UNION ALL SELECT relname FROM pg_class
-            WHERE relnamespace = current_schema()::regnamespace AND relkind IN ('r', 'p')) AS standing""",
+            WHERE relnamespace = quote_ident(current_schema())::regnamespace AND relkind IN ('r', 'p')) AS standing""",
     "sqlite": """
         SELECT group_concat(type || ' ' || name || ' ' || tbl_name) FROM sqlite_master
         WHERE type IN ('table', 'trigger')""",

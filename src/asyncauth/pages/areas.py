@@ -22,6 +22,8 @@ class Area:
 
 OWN_PASSWORD = "/resetmypassword/form"
 AREAS = (
+    Area("/users/list/", "Users", "Who may log in, and with which roles.", (("can_read", "Users"),)),
+    Area("/roles/list/", "Roles", "What those who hold them may do.", (("can_read", "Roles"),)),
     Area(
         OWN_PASSWORD,
         "Change my password",

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from asyncauth.errors import AuthError, UnauthenticatedError
-from asyncauth.pages import front, login, passwords
+from asyncauth.pages import front, login, passwords, role_permissions, roles, user_forms, users
 from asyncauth.pages.areas import OWN_PASSWORD
 from asyncauth.pages.forms import read_form
 from asyncauth.pages.options import PageOptions
@@ -36,6 +36,10 @@ class Page:
     """Whether it is for those, too, who are not logged in: the handler finds out itself."""
 
 
+_ADD_USERS, _READ_USERS, _EDIT_USERS, _DELETE_USERS, _ADD_ROLES, _READ_ROLES, _EDIT_ROLES, _DELETE_ROLES = (
+    ((f"can_{what}", resource),) for resource in ("Users", "Roles") for what in ("create", "read", "edit", "delete")
+)
+_SET_PASSWORDS = (*_EDIT_USERS, ("can_edit", "Passwords"))
 PAGES = (
     Page("/", front.show_front),
     Page(LOGIN, login.show_login, login.log_in, open=True),
@@ -47,7 +51,22 @@ PAGES = (
         reads=(("can_read", "My Password"),),
         writes=(("can_edit", "My Password"),),
     ),
+    Page("/users/list/", users.show_users, reads=_READ_USERS),
+    Page("/users/show/", users.show_user, reads=_READ_USERS, named=True),
+    Page("/users/add", user_forms.show_add, user_forms.add, _ADD_USERS, _ADD_USERS),
+    Page("/users/edit/", user_forms.show_edit, user_forms.edit, _EDIT_USERS, _EDIT_USERS, named=True),
+    Page("/users/password/", users.ask_password, users.set_password, _SET_PASSWORDS, _SET_PASSWORDS, named=True),
+    Page("/users/activate/", post=users.activate, writes=_EDIT_USERS, named=True),
+    Page("/users/deactivate/", post=users.deactivate, writes=_EDIT_USERS, named=True),
+    Page("/users/delete/", users.ask_delete, users.delete, _DELETE_USERS, _DELETE_USERS, named=True),
+    Page("/roles/list/", roles.show_roles, reads=_READ_ROLES),
+    Page("/roles/show/", role_permissions.show_role, reads=_READ_ROLES, named=True),
+    Page("/roles/add", roles.show_add, roles.add, _ADD_ROLES, _ADD_ROLES),
+    Page("/roles/edit/", role_permissions.show_edit, role_permissions.edit, _EDIT_ROLES, _EDIT_ROLES, named=True),
+    Page("/roles/rename/", post=roles.rename, writes=_EDIT_ROLES, named=True),
+    Page("/roles/delete/", roles.ask_delete, roles.delete, _DELETE_ROLES, _DELETE_ROLES, named=True),
 )
+"""Guarded as FAB's pages are, and its REST routes; another's password as either of the two."""
 
 
 def page_routes(options: PageOptions | None = None) -> list[BaseRoute]:
@@ -112,5 +131,4 @@ def _refuse(visit: Visit, error: AuthError) -> Response:
     """A page that is nothing but the error; who reads and is not logged in is asked to."""
     if isinstance(error, UnauthenticatedError) and visit.request.method in {"GET", "HEAD"}:
         return visit.redirect(visit.login_link())
-    visit.page = "error"
     return visit.render("error.html", problem=problem_of(error), heading=page_title(error))

@@ -132,19 +132,24 @@ class Visit:
         root: str = self.request.scope.get("root_path", "")
         return root.rstrip("/") + self.site.options.prefix
 
-    def link(self, page: str, name: str | None = None, **query: object) -> str:
-        """The address of a page; of one about somebody or something, with the name in it.
-
-        What browsers or proxies would read as steps of the path stands in the query.
-        """
+    def link(self, page: str, name: str | None = None, /, **query: object) -> str:
+        """The address of a page; of one about somebody or something, with the name in it."""
         tail = ""
         if name is not None:
-            if name in {"", ".", ".."} or "/" in name or "\\" in name:
+            if self.in_query(name):
                 query = {"name": name, **query}
             else:
                 tail = quote(name, safe="")
         given = {key: value for key, value in query.items() if value not in {None, ""}}
         return f"{quote(self.base)}{page}{tail}" + (f"?{urlencode(given)}" if given else "")
+
+    def in_query(self, name: str | None) -> bool:
+        """Whether a name cannot stand in the path: browsers or proxies would read it as steps of it."""
+        return name is not None and (name in {"", ".", ".."} or "/" in name or "\\" in name)
+
+    def link_if(self, action: str, resource: str, page: str, name: str | None = None, /, **query: object) -> str:
+        """The same for those who may do this; the front page for others."""
+        return self.link(page, name, **query) if self.may(action, resource) else self.link("/", done=query.get("done"))
 
     @property
     def name(self) -> str:

@@ -124,9 +124,10 @@ class Page:
         boxes = self.root.all("input", name=name, type="checkbox")
         return [box.attributes["value"] for box in boxes if "checked" in box.attributes]
 
-    def form(self, action: str) -> Element:
-        """The form that is sent to an address that begins so."""
-        found = [form for form in self.root.all("form") if form.attributes.get("action", "").startswith(action)]
+    def form(self, action: str, method: str | None = None) -> Element:
+        """The form that is sent to an address that begins so, and with that method."""
+        forms = self.root.all("form") if method is None else self.root.all("form", method=method)
+        found = [form for form in forms if form.attributes["action"].startswith(action)]
         assert len(found) == 1, [form.attributes for form in self.root.all("form")]
         return found[0]
 
@@ -168,7 +169,14 @@ class Browser:
         return await self._follow(await self._send("POST", path, given, content), follow=follow)
 
     async def fill(
-        self, page: Page, action: str, values: Values | None = None, *, press: str | None = None, follow: bool = True
+        self,
+        page: Page,
+        action: str,
+        values: Values | None = None,
+        *,
+        press: str | None = None,
+        method: str | None = None,
+        follow: bool = True,
     ) -> Page:
         """Send one of the page's forms with these values in place of those that stand in it.
 
@@ -176,10 +184,11 @@ class Browser:
             page: where the form is.
             action: how its address begins.
             values: by the names of inputs; a list ticks exactly these boxes.
+            method: `get` or `post`, where two forms go to one address.
             press: the value of the button named `do`; None: the first one, as the Enter key does.
             follow: whether to follow redirects.
         """
-        form = page.form(action)
+        form = page.form(action, method)
         sent: dict[str, Any] = {}
         for element in form.all():
             name = element.attributes.get("name")
@@ -211,6 +220,7 @@ class Browser:
     async def _send(
         self, method: str, path: str, headers: dict[str, str], content: str | None = None
     ) -> httpx.Response:
+        self.http.cookies.clear()  # those of each browser are its own
         if self.cookies:
             headers["Cookie"] = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
         response = await self.http.request(method, path, headers=headers, content=content)

@@ -1,0 +1,46 @@
+"""Random users ask the real FabAuthManager and ours the same questions in one process: no disagreement."""
+
+import json
+import os
+import secrets
+import subprocess
+from contextlib import closing
+from pathlib import Path
+
+from tests.airflow.process import find_python, sync_url
+from tests.apiserver.conftest import Worlds
+from tests.apiserver.server import OURS, Home
+
+PROGRAM = Path(__file__).with_name("differential.py")
+KNOWN = {
+    "we list the pages that we serve: users and roles",
+    "FAB lists no DAG for the public role that it lets read single ones",
+}
+PUBLIC_ROLE = {"AIRFLOW__FAB__AUTH_ROLE_PUBLIC": "random 1"}
+METHODS = 24
+"""So many methods of an auth manager are asked."""
+
+
+def test_decisions_are_the_same(worlds: Worlds, full: bool) -> None:
+    """Thousands of random questions; the seed is in the output: `ASYNCAUTH_TEST_SEED` asks the same again."""
+    seed = int(os.environ.get("ASYNCAUTH_TEST_SEED") or secrets.randbelow(1 << 32))
+    questions = 100_000 if full else 5_000
+    print(f"seed {seed}")
+    with closing(Home()) as home:
+        done = subprocess.run(
+            [find_python(), str(PROGRAM), str(seed), str(questions)],
+            cwd=home.path,
+            env=home.environment(sync_url(worlds.copy("postgresql")), OURS, **PUBLIC_ROLE),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    assert done.returncode == 0, done.stderr[-6000:]
+    found = json.loads(done.stdout.splitlines()[-1])
+    assert found["disagreements"][:20] == []
+    assert set(found["known"]) <= KNOWN
+    assert sum(found["asked"].values()) == questions
+    assert len(found["asked"]) == METHODS
+    said_yes = [name for name, number in found["yes"].items() if number > 0]
+    assert {*found["asked"]} - {*said_yes} <= {"get_authorized_teams"}  # there are no teams

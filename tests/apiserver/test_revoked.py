@@ -1,0 +1,21 @@
+"""A role is taken away by a foreign program while fifty clients hammer. The bench says how soon."""
+
+import asyncio
+
+from bench.airflow.revokes import add_readers, hammer
+
+from tests.apiserver.conftest import Pair
+
+REVOKES = 30
+LATE_MS = 1000.0
+"""Of a busy machine; the goal, for the bench, is 50."""
+
+
+def test_a_revoked_role_is_obeyed_at_once(pair: Pair) -> None:
+    """On both workers; a server with FAB goes on for half a minute."""
+    users = add_readers(pair.database)
+    late = asyncio.run(hammer(pair.ours, pair.database, users, REVOKES, away=2.0))
+    assert len(late) == REVOKES
+    assert max(late) < LATE_MS
+    (fab,) = asyncio.run(hammer(pair.fab, pair.database, users[:5], 1, away=4.0))
+    assert fab > LATE_MS
