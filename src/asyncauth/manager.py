@@ -368,7 +368,8 @@ class AuthManager:
         Returns a consistency token; None if there was nothing to do.
 
         Args:
-            token: any refresh token of the login, spent or not; or an access token of it; or the claims of one.
+            token: any refresh token of the login, spent or not; or an access token of it, expired or not; or the claims
+                of one.
 
         Raises:
             TokenError: not a token of ours, or of no login (401).
@@ -379,8 +380,8 @@ class AuthManager:
 
     async def revoke_token(self, token: object) -> str | None:
         """End one token, or with `sliding_seconds` its whole login: here at once, on other workers within the bound.
-        Doing it twice is no error, and neither is an expired token. Returns a consistency token; None if there was
-        nothing to do.
+        Doing it twice is no error, and neither is an expired token, or one that is not valid yet. Returns a consistency
+        token; None if there was nothing to do.
 
         Raises:
             TokenError: not a token of ours.

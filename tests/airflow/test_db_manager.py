@@ -9,8 +9,8 @@ from sqlalchemy import Connection, create_engine, insert, inspect, text
 
 from asyncauth.db import state
 from asyncauth.db.migrate import check
+from asyncauth.db.standing import find_missing
 from asyncauth.db.tables import fab, own, roles, users
-from asyncauth.db.triggers import find_missing
 from tests.airflow.describe import describe, read_rows
 from tests.airflow.installed import Installed
 from tests.airflow.process import FAB

@@ -17,8 +17,9 @@ from sqlalchemy import Connection, Engine, MetaData, Table, event
 from asyncauth.airflow.provider import FAB_PROVIDER
 from asyncauth.db.migrate import upgrade_with
 from asyncauth.db.scripts import VERSION_TABLE, find_folder, load_scripts, version
+from asyncauth.db.standing import find_missing
 from asyncauth.db.tables import FAB_VERSION_TABLE, changes, cutoffs, fab, own
-from asyncauth.db.triggers import drop_triggers, find_missing
+from asyncauth.db.triggers import drop_triggers
 
 _SEQUENCES = tuple(f"{table.name}_id_seq" for table in (changes, cutoffs))
 
