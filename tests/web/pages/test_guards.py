@@ -280,15 +280,18 @@ async def test_no_page_holds_a_script_or_a_style(admin_browser: Browser, auth: A
             assert not [name for name in element.attributes if name.startswith("on") or name == "style"]
 
 
-async def test_the_style_sheet(admin_browser: Browser, http: httpx.AsyncClient) -> None:
-    """Kept by browsers until it changes; open to all."""
+async def test_static_files(admin_browser: Browser, http: httpx.AsyncClient) -> None:
+    """Kept by browsers until they change; open to all."""
     page = await admin_browser.get("/auth/")
-    link = page.root.one("link", rel="stylesheet").attributes["href"]
-    assert re.fullmatch(r"/auth/static/pages\.css\?v=[0-9a-f]{12}", link)
-    answer = await http.get(link)
-    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/css; charset=utf-8")
-    assert "immutable" in answer.headers["Cache-Control"]
-    assert answer.content == routes.Renderer().css if False else answer.content
+    for rel, path, kind in (
+        ("stylesheet", r"/auth/static/pages\.css", "text/css; charset=utf-8"),
+        ("icon", r"/auth/static/icon\.svg", "image/svg+xml"),
+    ):
+        link = page.root.one("link", rel=rel).attributes["href"]
+        assert re.fullmatch(rf"{path}\?v=[0-9a-f]{{12}}", link)
+        answer = await http.get(link)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, kind)
+        assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
 
 
 async def test_an_outage_is_503(admin_browser: Browser, auth: AuthManager, monkeypatch: pytest.MonkeyPatch) -> None:
