@@ -1,7 +1,7 @@
 """What holds for every page: who gets in, from where a form may come, what goes out with each answer."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -13,6 +13,7 @@ from starlette.routing import Mount
 from asyncauth import AuthManager, admin
 from asyncauth.errors import ConfigurationError, DatabaseUnavailableError
 from asyncauth.pages import PageOptions, forms, page_routes, routes
+from asyncauth.web.http import ASGIApp
 from asyncauth.web.starlette import install
 from tests.rows import Pair
 from tests.web.api.conftest import ROLES, USERS
@@ -351,10 +352,10 @@ def twice_mounted(auth: AuthManager) -> Starlette:
     [(mounted_in_starlette, ""), (with_a_prefix, ""), (twice_mounted, "/base")],
     ids=lambda one: str(one),
 )
-async def test_wherever_they_are_mounted(auth: AuthManager, make: object, base: str) -> None:
+async def test_wherever_they_are_mounted(auth: AuthManager, make: Callable[[AuthManager], ASGIApp], base: str) -> None:
     """Links, redirects and forms lead to where the pages are."""
     await make_user(auth, "root", EVERY)
-    app = await to_thread.run_sync(make, auth)  # type: ignore[arg-type]
+    app = await to_thread.run_sync(make, auth)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=ORIGIN) as http:
         browser = Browser(http)
         page = await browser.get(f"{base}/auth/roles/list/?q=x")
