@@ -23,7 +23,7 @@ from asyncauth.db.triggers import drop_triggers, find_missing
 _SEQUENCES = tuple(f"{table.name}_id_seq" for table in (changes, cutoffs))
 
 
-class AsyncAuthDBManager(BaseDBManager):  # type: ignore[misc]  # Airflow is installed elsewhere
+class AsyncAuthDBManager(BaseDBManager):
     """Makes, upgrades, checks and drops the tables of asyncauth."""
 
     metadata = own
