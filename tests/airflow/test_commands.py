@@ -13,16 +13,15 @@ from sqlalchemy import create_engine, select
 from asyncauth.airflow.provider import EXTRA_OPTIONS, OPTIONS, get_provider_info
 from asyncauth.db.tables import audit, resources
 from tests.airflow.describe import describe
-from tests.airflow.installed import Installed, run_airflow
+from tests.airflow.installed import DRIVERS, ONE_OR_ALL, Installed, run_airflow
 from tests.airflow.process import FAB
 from tests.databases import Database, Databases
 
-DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "mysql": "mysql+aiomysql"}
 PASSWORD = "correct horse battery staple"
 WHO = ("--firstname", "Ada", "--lastname", "Lovelace", "--email", "Ada@airflow.example")
 
 
-@pytest.fixture(params=DRIVERS, scope="module")
+@pytest.fixture(params=ONE_OR_ALL, scope="module")
 def database(request: pytest.FixtureRequest, databases: Databases) -> Iterator[Database]:
     """One on each kind of server, for all tests of this file in their order."""
     made = databases.empty(DRIVERS[request.param])

@@ -62,7 +62,8 @@ def _examine(config_file: str | None) -> Iterator[Finding]:
         with connected() as connection:
             yield from _database(connection, settings)
     except SQLAlchemyError as error:
-        yield Finding(ok=False, what=f"the database cannot be asked: {error}", advice="see [database] sql_alchemy_conn")
+        what = f"the database cannot be asked: {getattr(error, 'orig', error)}"
+        yield Finding(ok=False, what=what, advice="see [database] sql_alchemy_conn")
 
 
 def _core() -> Iterator[Finding]:
