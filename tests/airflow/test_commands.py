@@ -183,6 +183,18 @@ def test_without_the_fab_provider(database: Database, tmp_path: Path) -> None:
         assert {"name": "Guests"} in json.loads(alone.run("roles", "list", "-o", "json"))
 
 
+def test_the_words_of_the_fab_provider_go_on_working(airflow: Installed, database: Database) -> None:
+    """With our manager in FAB's place, and the provider still installed."""
+    del airflow
+    with closing(Installed(database, fab=True)) as chosen:
+        both(chosen, "users", "list")
+        both(chosen, "roles", "list", "-p")
+        chosen.run("users", "create", "-u", "fred", "-p", PASSWORD, "-r", "Op", *WHO[:4], "-e", "fred@airflow.example")
+        assert any(user["username"] == "fred" for user in json.loads(ours(chosen, "users", "list", "-o", "json")))
+        chosen.run("users", "delete", "-u", "fred")
+        chosen.run("sync-perm")
+
+
 def test_what_is_dropped_is_ours(airflow: Installed, database: Database) -> None:
     """The last but one step of those who move back for good."""
     stood = names(database)

@@ -168,6 +168,10 @@ class ApiServer:
             try:
                 self.process.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
-                os.killpg(self.process.pid, signal.SIGKILL)
-                self.process.wait()
+                self.kill()
         self.home.close()
+
+    def kill(self) -> None:
+        """End it and its workers at once, whatever they are at."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
