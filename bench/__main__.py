@@ -1,5 +1,5 @@
-"""python -m bench [warm] [cold] [stampede] [verify] [decide] [memory] [fresh] [consistency]: measure, print a table,
-name missed goals. Without a name: the first six."""
+"""python -m bench [warm] [cold] [stampede] [verify] [decide] [memory] [manage] [fresh] [consistency]: measure, print a
+table, name missed goals. Without a name: the first six."""
 
 import argparse
 import sys
@@ -11,7 +11,7 @@ from pathlib import Path
 
 import anyio
 
-from bench import cold, decide, memory, stampede, verify, warm
+from bench import cold, decide, manage, memory, stampede, verify, warm
 from bench.data import ForeignRowsError
 from bench.figures import Figure, Section, table, write_json
 from bench.fresh.draw import Drawn, draw
@@ -24,6 +24,8 @@ LOOPS = {"asyncio": False, "uvloop": True}
 COSTS = {"warm": warm.measure, "cold": cold.measure, "stampede": stampede.measure}
 ANYWHERE = {"verify": verify.measure, "decide": decide.measure, "memory": memory.measure}
 """What has nothing to do with the database or the event loop: measured once, on SQLite."""
+MANAGING = {"manage": manage.measure}
+"""Filling the tables takes a minute."""
 FRESHNESS = {"fresh": fresh, "consistency": consistency}
 Hazards = dict[str, Callable[[str, Sizes], Awaitable[list[Figure]]]]
 
@@ -34,11 +36,11 @@ def main(arguments: list[str]) -> int:
     drawn: Drawn = {}
     freshness = {name: partial(measure, drawn=drawn) for name, measure in FRESHNESS.items()}
     chosen = options.hazards or [*COSTS, *ANYWHERE]
-    everything: Hazards = {**COSTS, **freshness}
+    everything: Hazards = {**COSTS, **MANAGING, **freshness}
     hazards = {name: everything[name] for name in chosen if name in everything}
     once: Hazards = {name: measure for name, measure in ANYWHERE.items() if name in chosen}
     sizes = _sizes(options)
-    loops = [options.loop] if options.loop else ["asyncio"] if set(hazards) <= set(FRESHNESS) else list(LOOPS)
+    loops = [options.loop] if options.loop else ["asyncio"] if set(hazards) <= {*MANAGING, *FRESHNESS} else list(LOOPS)
     machine = describe()
     sections: list[Section] = []
     try:
@@ -61,7 +63,9 @@ def main(arguments: list[str]) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__)
-    parser.add_argument("hazards", nargs="*", choices=[*COSTS, *ANYWHERE, *FRESHNESS, []], help="what to measure")
+    parser.add_argument(
+        "hazards", nargs="*", choices=[*COSTS, *ANYWHERE, *MANAGING, *FRESHNESS, []], help="what to measure"
+    )
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--database", choices=[*BACKENDS, "all"], default="sqlite", help="start one for the bench")
     where.add_argument("--database-url", help="use this one, which must hold nobody's rows: it is filled and emptied")

@@ -72,6 +72,13 @@ class Filler:
         statement = insert(tables.role_permissions).from_select(["id", "permission_view_id", "role_id"], rows)
         await self.connection.execute(statement)
 
+    async def roles(self, count: int) -> None:
+        """Roles 1, 2, … with the first permission of the catalogue each."""
+        everyone = range(1, count + 1)
+        await self._insert(tables.roles, ({"id": i, "name": f"{MARK} {i}"} for i in everyone))
+        rows = ({"id": role_permission_id(i, 1), "permission_view_id": 1, "role_id": i} for i in everyone)
+        await self._insert(tables.role_permissions, rows)
+
     async def users(self, users: dict[int, list[int]]) -> None:
         """Users by id, with the ids of their roles."""
         await self._insert(tables.users, (_user(user_id) for user_id in users))

@@ -19,6 +19,10 @@ class Sizes:
     at_once: int = 200
     """Calls, or cold users with a role each, at once."""
 
+    managed_users: int = 100_000
+    managed_roles: int = 5_000
+    """Users and roles among which administrators look and change."""
+
     workers: int | None = None
     """Worker processes of `fresh` and `consistency`; None: as many as cores, and four."""
     push: bool = True
@@ -39,6 +43,15 @@ class Sizes:
 FULL = Sizes(revokes=10_000, quiet_seconds=30.0, lease_seconds=10.0, decisions=1_000_000)
 """What the goals of `fresh` and `consistency` speak of: some minutes for each way."""
 QUICK = Sizes(
-    rounds=1, calls=100, users=20, cached_users=50, cold_roles=(50, 500), at_once=10, revokes=20, decisions=8_000
+    rounds=1,
+    calls=100,
+    users=20,
+    cached_users=50,
+    cold_roles=(50, 500),
+    at_once=10,
+    managed_users=300,
+    managed_roles=20,
+    revokes=20,
+    decisions=8_000,
 )
 """For a look at whether everything still runs: the figures mean nothing."""

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# See that PostgreSQL, MariaDB and Redis are installed for the tests, which start servers of their own; install them where we can.
+# See that PostgreSQL, MariaDB, Redis and Chromium are installed for the tests, which start their own; install them where we can.
 set -euo pipefail
 
 export PATH="$PATH:/usr/sbin:/usr/local/sbin:/usr/libexec"
@@ -8,11 +8,12 @@ command -v postgres >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/postgres
     compgen -G '/usr/pgsql-*/bin/postgres' >/dev/null || missing+=(postgresql)
 command -v mariadbd >/dev/null || command -v mysqld >/dev/null || missing+=(mariadb-server)
 command -v redis-server >/dev/null || missing+=(redis-server)
+command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
 install="apt-get install -y --no-install-recommends ${missing[*]}"
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-    echo "the tests need servers that are not installed: ${missing[*]}. On Debian or Ubuntu, as root: $install" >&2
+    echo "the tests need programs that are not installed: ${missing[*]}. On Debian or Ubuntu, as root: $install" >&2
     exit 1
 fi
 echo "installing ${missing[*]} …"

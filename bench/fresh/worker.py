@@ -47,7 +47,8 @@ class Recorder:
         self.unavailable = Counter[str]()
         """Why answers were UNKNOWN."""
         self.ends: list[tuple[int, float, float]] = []
-        """Subject, end of the last grant, start of the first refusal after it."""
+        """Subject, end of the last grant, end of the first refusal after it. Its end, since a request that had to load
+        may begin before a commit and be refused because of it."""
         self.last_grant = 0.0
         self.unknown_after_grant = 0
         self._granted: dict[int, float] = {}
@@ -74,7 +75,7 @@ class Recorder:
         elif answer == REFUSED:
             granted = self._granted.pop(subject, None)
             if granted is not None:
-                self.ends.append((subject, granted, start))
+                self.ends.append((subject, granted, end))
         else:
             self.unknown_after_grant += 1
         if self._everything:

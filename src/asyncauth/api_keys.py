@@ -56,7 +56,7 @@ class ApiKeys:
     def __init__(
         self, database: Database, users: Users, cutoffs: Cutoffs, tasks: Tasks, clock: Clock, settings: Settings
     ) -> None:
-        self._secret = None if settings.api_key_secret is None else settings.api_key_secret.encode()
+        self._secrets = settings.api_key_secrets
         self._database = database
         self._users = users
         self._cutoffs = cutoffs
@@ -128,12 +128,12 @@ class ApiKeys:
         await self._get(key_id)
 
     def _split(self, text: str) -> tuple[int, str]:
-        if self._secret is None:
+        if not self._secrets:
             raise ApiKeyError("API keys are off: set api_key_secret (ASYNCAUTH_API_KEY_SECRET)")
         return split_key(text)
 
     def _admit(self, key: ApiKey, secret: str) -> None:
-        if self._secret is None or not hmac.compare_digest(digest_secret(self._secret, secret), key.digest):
+        if not any(hmac.compare_digest(digest_secret(one, secret), key.digest) for one in self._secrets):
             raise ApiKeyError("the secret of the API key is wrong")
         self._check(key)
 

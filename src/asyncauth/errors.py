@@ -44,6 +44,7 @@ AuthError
     ├── InUseError                409
     ├── LastAdministratorError    409
     ├── ChangedMeanwhileError     412
+    ├── BodyTooLargeError         413
     └── ConsistencyTokenError     400
 
 `code` is stable and meant for logs, metrics and programs. `public_message` is all that an unauthenticated caller may
@@ -359,3 +360,10 @@ class ChangedMeanwhileError(ChangeError):
 
     code = "changed_meanwhile"
     status = 412
+
+
+class BodyTooLargeError(ChangeError):
+    """A request sends more than anybody needs to."""
+
+    code = "body_too_large"
+    status = 413

@@ -164,7 +164,12 @@ class AuthManager:
             UnauthenticatedError: the token is refused, the user is gone or inactive (401).
             UnavailableError: it cannot be known just now (503).
         """
-        return await admission.get_user(self._require_running(), token, at_least)
+        running = self._require_running()
+        if at_least is None:
+            user = admission.find_user(running, token)
+            if user is not None:
+                return user
+        return await admission.get_user(running, token, at_least)
 
     def verify(self, token: object) -> Claims:
         """A signed token that counts now → its claims, from memory: its signature holds, it is neither expired nor
@@ -363,7 +368,8 @@ class AuthManager:
         Returns a consistency token; None if there was nothing to do.
 
         Args:
-            token: any refresh token of the login, spent or not; or an access token of it; or the claims of one.
+            token: any refresh token of the login, spent or not; or an access token of it, expired or not; or the claims
+                of one.
 
         Raises:
             TokenError: not a token of ours, or of no login (401).
@@ -374,8 +380,8 @@ class AuthManager:
 
     async def revoke_token(self, token: object) -> str | None:
         """End one token, or with `sliding_seconds` its whole login: here at once, on other workers within the bound.
-        Doing it twice is no error, and neither is an expired token. Returns a consistency token; None if there was
-        nothing to do.
+        Doing it twice is no error, and neither is an expired token, or one that is not valid yet. Returns a consistency
+        token; None if there was nothing to do.
 
         Raises:
             TokenError: not a token of ours.

@@ -38,6 +38,11 @@ METRICS = (
     Metric("hits", "users answered from memory", lambda s: s.hits, counts=True),
     Metric("loads", "users read from the database", lambda s: s.loads, counts=True),
     Metric("changes", "records of the change log applied", lambda s: s.changes, counts=True),
+    Metric(
+        "keys_unread",
+        "issuers, our own file of keys included, whose keys could not be read",
+        lambda s: len(s.key_trouble),
+    ),
     Metric("flushes", "times that everything was dropped", lambda s: sum(s.flushes.values()), counts=True),
 )
 

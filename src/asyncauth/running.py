@@ -88,21 +88,12 @@ async def connect(settings: Settings, engine: AsyncEngine, keys: LoadedKeys, clo
         ConfigurationError: the database lacks tables, or a setting is wrong.
         DatabaseUnavailableError: it did not answer.
     """
-    scheme = None if settings.password_hash_method is None else new_scheme(settings.password_hash_method)
+    hasher, tasks = _hasher(settings), Tasks()
     database = Database(engine, timeout_seconds=settings.database_timeout_seconds)
-    state = await database.read(_read_state)
-    if state.missing or state.own_missing:
-        raise ConfigurationError(MISSING_TABLES)
-    if settings.seed_at_start:
-        await seed(engine, settings.custom_roles)
-    tasks = Tasks()
+    state = await _find_state(database, settings)
     group_roles = settings.group_roles if settings.group_roles is not None else not state.fab_version
-    loader = Loader(
-        database,
-        clock,
-        group_roles=group_roles,
-        max_entry_age_seconds=settings.max_entry_age_seconds,
-    )
+    age_seconds = settings.max_entry_age_seconds
+    loader = Loader(database, clock, group_roles=group_roles, max_entry_age_seconds=age_seconds)
     position = await read_position(database, clock.elapsed(), settings.late_commit_horizon_seconds)
     users = Users(loader, tasks, clock, settings, position, coarse=database.dialect == "sqlite")
     revoked = Revocations(settings.issuers, settings.jwt_leeway_seconds)
@@ -123,12 +114,7 @@ async def connect(settings: Settings, engine: AsyncEngine, keys: LoadedKeys, clo
         elapsed=clock.elapsed,
         database=database,
         group_roles=group_roles,
-        hasher=PasswordHasher(
-            concurrency=settings.password_hash_concurrency,
-            queue_size=settings.password_queue_size,
-            queue_seconds=settings.password_queue_seconds,
-            scheme=scheme,
-        ),
+        hasher=hasher,
         keys=keys,
         issuer=_issuer(keys.ring, settings),
         verifier=_verifier(keys, settings),
@@ -146,6 +132,25 @@ async def connect(settings: Settings, engine: AsyncEngine, keys: LoadedKeys, clo
         tasks=tasks,
         background=tuple(tasks.start(loop, BACKGROUND) for loop in loops),
     )
+
+
+def _hasher(settings: Settings) -> PasswordHasher:
+    return PasswordHasher(
+        concurrency=settings.password_hash_concurrency,
+        queue_size=settings.password_queue_size,
+        queue_seconds=settings.password_queue_seconds,
+        scheme=None if settings.password_hash_method is None else new_scheme(settings.password_hash_method),
+    )
+
+
+async def _find_state(database: Database, settings: Settings) -> State:
+    """What stands in the database; seeds it, if that is wanted."""
+    state = await database.read(_read_state)
+    if state.missing or state.own_missing:
+        raise ConfigurationError(MISSING_TABLES)
+    if settings.seed_at_start:
+        await seed(database.engine, settings.custom_roles)
+    return state
 
 
 async def _read_state(session: AsyncSession) -> State:

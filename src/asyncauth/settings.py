@@ -105,7 +105,10 @@ class Settings(BaseSettings):
     more, the login is ended: somebody has a copy."""
     api_key_secret: str | None = Field(default=None, repr=False)
     """Under which the secrets of API keys are hashed: at least 32 bytes, the same on every worker. Another one ends all
-    keys. None: API keys are off."""
+    keys, unless the one before stands in `api_key_former_secrets`. None: API keys are off."""
+    api_key_former_secrets: Names = Field(default=None, repr=False)
+    """Under which keys were hashed before: they are accepted, and new ones are not made with them. Several: a tuple, or
+    commas in the environment."""
     api_key_cache_size: Count = 10_000
     """API keys kept in memory."""
     token_cache_size: Count = 50_000
@@ -210,6 +213,13 @@ class Settings(BaseSettings):
         """`jwt_audience` as a tuple; empty if none is configured."""
         return _names(self.jwt_audience)
 
+    @property
+    def api_key_secrets(self) -> tuple[bytes, ...]:
+        """`api_key_secret` and the former ones; empty: API keys are off."""
+        if self.api_key_secret is None:
+            return ()
+        return tuple(secret.encode() for secret in (self.api_key_secret, *_names(self.api_key_former_secrets)))
+
     @model_validator(mode="after")
     def _check(self) -> Self:
         if self.jwt_secret is not None and self.jwt_private_key_path is not None:
@@ -222,9 +232,9 @@ class Settings(BaseSettings):
             raise ValueError(
                 f"jwt_issuer is longer than {MAX_ISSUER_BYTES} bytes, or not printable: nothing could be revoked"
             )
-        if self.api_key_secret is not None and len(self.api_key_secret.encode()) < API_KEY_SECRET_MIN_BYTES:
+        if any(len(secret) < API_KEY_SECRET_MIN_BYTES for secret in self.api_key_secrets):
             raise ValueError(
-                f"api_key_secret is shorter than {API_KEY_SECRET_MIN_BYTES} bytes; make one with: "
+                f"api_key_secret, or a former one, is shorter than {API_KEY_SECRET_MIN_BYTES} bytes; make one with: "
                 "python -c 'import secrets; print(secrets.token_urlsafe(32))'"
             )
         for name in ("issuer", "audience"):

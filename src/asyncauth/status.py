@@ -35,6 +35,8 @@ class Status:
     """Records of the change log applied."""
     flushes: dict[str, int]
     """How often everything was dropped, by reason."""
+    key_trouble: dict[str, str]
+    """Why the last reading of keys failed, by issuer; `our own`: the file of ours. Those known before stay."""
 
 
 def read_status(running: Running, elapsed: float) -> Status:
@@ -58,6 +60,7 @@ def read_status(running: Running, elapsed: float) -> Status:
         loads=running.users.loads,
         changes=follower.records,
         flushes=dict(follower.flushes),
+        key_trouble={one.name: one.trouble for one in running.keys.refreshes if one.trouble is not None},
     )
 
 

@@ -114,6 +114,7 @@ def write_dags(dags: dict[str, str], compress: bool = False) -> None:
     serialized_dag._COMPRESS_SERIALIZED_DAGS = compress
     with create_session() as session, warnings.catch_warnings(action="ignore"):
         session.merge(DagBundleModel(name="tests"))
+        session.flush()
         for dag_id, wanted in dags.items():
             session.merge(DagModel(dag_id=dag_id, bundle_name="tests"))
             session.flush()
@@ -135,7 +136,8 @@ def copy_dag(dag_id: str, count: int) -> None:
     versions = {name: uuid.uuid4() for name in names}
     with create_session() as session:
         row = session.scalars(select(SerializedDagModel).where(SerializedDagModel.dag_id == dag_id)).one()
-        session.execute(insert(DagModel), [{"dag_id": name, "bundle_name": "tests"} for name in names])
+        session.add_all([DagModel(dag_id=name, bundle_name="tests", max_active_tasks=1) for name in names])
+        session.flush()
         new = [{"id": versions[name], "dag_id": name, "bundle_name": "tests", "version_number": 1} for name in names]
         session.execute(insert(DagVersion), new)
         same = {"_data": row._data, "dag_hash": row.dag_hash}
@@ -150,12 +152,30 @@ def sync_dags(fab: bool) -> list[str]:
     if not fab:
         from asyncauth.airflow.dag_permissions import sync
 
-        return list(sync().problems)
+        return list(sync().problems.values())
     return [
         problem
         for dag_id, dag in sorted(SerializedDagModel.read_all_dags().items())
         if (problem := sync_dag(dag_id, repr(dag.access_control), fab=True))
     ]
+
+
+def sync_dags_at_once(workers: int) -> list[list[int]]:
+    """The same by so many workers at the same time: what each stored, granted and took."""
+    from concurrent.futures import ThreadPoolExecutor
+    from threading import Barrier
+
+    from asyncauth.airflow.dag_permissions import Synchronizer
+
+    start = Barrier(workers)
+
+    def work(_: int) -> list[int]:
+        start.wait()
+        report = Synchronizer().sync()
+        return [report.stored, report.granted, report.taken]
+
+    with ThreadPoolExecutor(workers) as pool:
+        return list(pool.map(work, range(workers)))
 
 
 def sync_dag(dag_id: str, wanted: str, fab: bool) -> str:
@@ -198,6 +218,18 @@ def look_for_changed_dags(times: int) -> list[list[Any]]:
     finally:
         event.remove(Engine, "before_cursor_execute", note)
     return found
+
+
+def read_options() -> dict[str, list[str]]:
+    """Options of `[asyncauth]` that are read: those that are settings, and others, as the code names them."""
+    import re
+
+    from asyncauth.airflow import manager, settings
+    from asyncauth.settings import Settings
+
+    text = "".join(Path(one).read_text() for one in Path(manager.__file__).parent.glob("*.py"))
+    others = re.findall(r'conf\.get\w*\(\s*(?:"asyncauth"|SECTION), "(\w+)"', text)
+    return {"settings": sorted(Settings.model_fields.keys() - settings._tokens().keys()), "others": others}
 
 
 @cache
@@ -383,6 +415,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     for function in (
         *(cli, set_up, migrate, migrate_by_files, read_users, add_user, add_permission, patch, set_active, check_login),
         *(say, drop_ours, write_dags, copy_dag, sync_dags, sync_dag, look_for_changed_dags),
+        *(sync_dags_at_once, read_options),
         *(sign, validate, read_kid, find_username, revoke, read_revocations, rest, describe_rest),
     )
 }

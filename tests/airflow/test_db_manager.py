@@ -7,9 +7,10 @@ from contextlib import closing
 import pytest
 from sqlalchemy import Connection, create_engine, insert, inspect, text
 
+from asyncauth.db import state
 from asyncauth.db.migrate import check
+from asyncauth.db.standing import find_missing
 from asyncauth.db.tables import fab, own, roles, users
-from asyncauth.db.triggers import find_missing
 from tests.airflow.describe import describe, read_rows
 from tests.airflow.installed import Installed
 from tests.airflow.process import FAB
@@ -147,6 +148,7 @@ def _in_schema(database: Database) -> dict[str, object]:
         names = set(inspect(connection).get_table_names(schema="of Airflow"))
         connection.execute(text('SET search_path TO "of Airflow"'))
         connection.dialect.default_schema_name = "of Airflow"
+        assert state.look(connection).fab_version
         return {"missing": find_missing(connection), "ours": len(names & OURS), "fab": len(names & set(fab.tables))}
 
     try:

@@ -1,8 +1,10 @@
 """What a setting changes on the real server: cookies that slide, the public role, a manager that says what is wrong."""
 
+import re
 import time
 from collections.abc import Iterator
 from http.cookies import SimpleCookie
+from typing import Any
 
 import httpx
 import pytest
@@ -13,17 +15,20 @@ from tests.apiserver.server import OURS, ApiServer
 
 LIFE_SECONDS, LEEWAY_SECONDS = 6, 1
 PATH = "/api/v2/dags"
+PUBLIC = "https://airflow.example"
+"""What browsers see: a proxy ends TLS and asks the server under another name."""
 
 
 @pytest.fixture(scope="module")
 def server(worlds: Worlds) -> Iterator[ApiServer]:
     """One worker: tokens live six seconds and slide for an hour; who has not logged in may what viewers may."""
-    more = {
+    more: dict[str, Any] = {
         "AIRFLOW__API_AUTH__JWT_EXPIRATION_TIME": str(LIFE_SECONDS),
         "AIRFLOW__API_AUTH__JWT_LEEWAY": str(LEEWAY_SECONDS),
         "AIRFLOW__ASYNCAUTH__SLIDING_SECONDS": "3600",
         "AIRFLOW__ASYNCAUTH__GC_FREEZE": "True",
         "AIRFLOW__FAB__AUTH_ROLE_PUBLIC": "Viewer",
+        "AIRFLOW__API__BASE_URL": PUBLIC,
     }
     with ApiServer(sync_url(worlds.copy("postgresql")), OURS, workers=1, **{**OPTIONS, **more}) as started:
         yield started
@@ -53,7 +58,7 @@ def test_a_cookie_slides_and_a_logout_ends_all_of_its_login(server: ApiServer) -
     assert renewed
     assert "HttpOnly" in slid.headers["set-cookie"]
     time.sleep(issued + LIFE_SECONDS + 2 * LEEWAY_SECONDS - time.monotonic())
-    late = get(server, token)  # core takes an expired cookie away and goes on without: the public role
+    late = get(server, token)  # core takes an expired cookie away; the public role is for who shows none
     assert (late.status_code, set_token(late)) == (401, "")
     again = get(server, renewed)
     newest = set_token(again) or renewed
@@ -67,7 +72,7 @@ def test_a_cookie_slides_and_a_logout_ends_all_of_its_login(server: ApiServer) -
     assert get(server, made).status_code == 200  # it belongs to no login of a browser
     for copy in (renewed, newest):
         refused = get(server, copy)
-        assert (refused.status_code, set_token(refused)) == (401, "")
+        assert (refused.status_code, set_token(refused)) == (403, "")
 
 
 def test_a_token_for_the_header_does_not_slide(server: ApiServer) -> None:
@@ -85,7 +90,8 @@ def test_who_has_not_logged_in_holds_the_public_role(server: ApiServer) -> None:
         assert client.get(PATH).status_code == 200
         assert client.get("/api/v2/pools").status_code == 200
         assert client.post("/api/v2/pools", json={"name": "x", "slots": 1}).status_code == 403
-        assert client.get("/ui/auth/me").json() == {"id": "anonymous", "username": "anonymous"}
+        me = client.get("/ui/auth/me").json()
+        assert (me["id"], me["username"]) == ("anonymous", "anonymous")
         assert client.post("/ui/auth/token", json={"token_type": "api"}).status_code == 403
 
 
@@ -93,3 +99,21 @@ def test_an_invalid_token_is_not_nobody(server: ApiServer) -> None:
     """Who shows one is not given the public role."""
     with server.client("not a token") as client:
         assert client.get(PATH).status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("origin", "status"), [(PUBLIC, 303), ("https://evil.example", 403), ("http://airflow.example", 403)]
+)
+def test_the_login_page_behind_a_proxy(server: ApiServer, origin: str, status: int) -> None:
+    """Its own forms come from the public address, which the server does not see itself."""
+    with server.client() as client:
+        page = client.get("/auth/login/")
+        secret = SimpleCookie(page.headers["set-cookie"])["_token-form"]
+        assert secret["secure"]
+        found = re.search('name="form_token" value="([^"]+)"', page.text)
+        assert found
+        form = {"form_token": found[1], "username": "vera", "password": "the password of vera"}
+        headers = {"Cookie": f"_token-form={secret.value}", "Origin": origin}
+        answer = client.post("/auth/login/", data=form, headers=headers)
+    assert answer.status_code == status
+    assert bool(set_token(answer)) == (status == 303)

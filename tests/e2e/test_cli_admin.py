@@ -15,6 +15,7 @@ import pytest
 from asyncauth.cli import main
 from asyncauth.db.migrate import upgrade
 from tests.conftest import NAME, PATIENCE_SECONDS, SECRET
+from tests.servers.redis import Redis
 
 PASSWORD = "a-password-nobody-may-see"
 Run = Callable[..., "Done"]
@@ -231,6 +232,69 @@ def test_tokens(run: Run) -> None:
     run("token revoke", 1, stdin="odd")
     run("token show", 1)
     run(f"token revoke {token}", 2)
+
+
+def test_api_keys(run: Run) -> None:
+    """The key works, is shown once, and ends."""
+    run("db seed")
+    run("users create -u ada -e ada@x.org -r Viewer", stdin=PASSWORD)
+    assert "API keys are off" in run("api-keys create -u ada -n nightly", 1).stderr
+    on = {"ASYNCAUTH_API_KEY_SECRET": "k" * 32}
+    made = read(run, "api-keys create -u ADA -n nightly -s can_read:DAGs -s can_read:DAG:etl --expires-days 7", **on)
+    whole = run("api-keys create -u ada -n whole", **on).stdout
+    assert " ak_2_" in whole
+    shown = read(run, "api-keys list", **on)
+    assert [(row["id"], row["username"], row["name"], row["revoked_at"]) for row in shown] == [
+        (1, "ada", "nightly", None),
+        (2, "ada", "whole", None),
+    ]
+    assert [row["scopes"] for row in shown] == [["can_read:DAG:etl", "can_read:DAGs"], None]
+    assert [None if row["expires_at"] is None else row["expires_at"] - row["created_at"] for row in shown] == [
+        7 * 86_400,
+        None,
+    ]
+    assert read(run, "token show", stdin=made["key"], **on)["user"] == "ada"
+    assert read(run, "api-keys revoke 1", **on) == {"id": 1}
+    assert read(run, "token show", code=1, stdin=made["key"], **on)["code"] == "token_revoked"
+    run("api-keys revoke 1", **on)
+    table = run("api-keys list -u ada", **on).stdout
+    assert "can_read:DAG:etl, can_read:DAGs" in table
+    assert "all" in table
+    for key in (made["key"], whole.split()[-1]):
+        assert key.rpartition("_")[2] not in table
+    for line in ("revoke 3", "list -u nobody", "create -u nobody -n x"):
+        assert run(f"api-keys {line}", 1, **on).stderr
+    for line in (
+        "revoke x",
+        "revoke",
+        "create -u ada",
+        "create -u ada -n x -s DAGs",
+        "create -u ada -n x --expires-days 0",
+    ):
+        run(f"api-keys {line}", 2, **on)
+
+
+def test_doctor_looks_at_redis(run: Run) -> None:
+    """Whether it answers; never a word of the URL, which may hold a password."""
+    run("db seed")
+    server = Redis()
+    server.start()
+    try:
+        url = server.url
+        assert "Redis answers" in [row["what"] for row in read(run, "doctor", ASYNCAUTH_REDIS_URL=url)]
+    finally:
+        server.close()
+    for wrong in (url.replace("//", f"//:{PASSWORD}@"), f"odd://{PASSWORD}"):
+        found = [row for row in read(run, "doctor", code=1, ASYNCAUTH_REDIS_URL=wrong) if "Redis" in row["what"]]
+        assert [(row["state"], "does not answer" in row["what"]) for row in found] == [("WRONG", True)]
+
+
+def test_an_index_on_request(run: Run) -> None:
+    run("db seed")
+    assert run("db upgrade").stdout == "there was nothing to upgrade\n"
+    assert run("db upgrade --add-indexes").stdout.endswith("the index has been added\n")
+    assert run("db upgrade --add-indexes").stdout.endswith("there was no index to add\n")
+    assert run("db upgrade --sql --add-indexes").stdout.endswith(" ON ab_user_role (role_id);\n")
 
 
 def test_doctor(run: Run, tmp_path: Path) -> None:

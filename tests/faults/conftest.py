@@ -1,5 +1,5 @@
 """The same databases as for the tests of the core."""
 
-from tests.database.core.conftest import auth, database, engine, reused
+from tests.sharing import auth, database, engine, reused
 
 __all__ = ["auth", "database", "engine", "reused"]

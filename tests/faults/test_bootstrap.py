@@ -495,6 +495,48 @@ async def test_a_fork_inherits_nothing(calm: Settings, ada: int) -> None:
     assert (result.stdout, result.stderr) == ("done\n", "")
 
 
+FORK_WHILE_HELD = """
+import asyncio, os, threading
+from asyncauth import bootstrap
+from asyncauth.errors import ClosedError
+
+held, go_on = threading.Event(), threading.Event()
+
+def hold():
+    with bootstrap._slots._lock:
+        held.set()
+        go_on.wait()
+
+thread = threading.Thread(target=hold)
+thread.start()
+held.wait()
+
+async def child():
+    try:
+        bootstrap.get_auth_manager()
+    except ClosedError:
+        print("no manager", flush=True)
+
+pid = os.fork()
+if pid == 0:
+    asyncio.run(child())
+    os._exit(0)
+ended = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+go_on.set()
+thread.join()
+print(ended, flush=True)
+"""
+
+
+@on_sqlite
+async def test_a_fork_while_a_thread_holds_the_table_of_loops() -> None:
+    """The thread is not in the child, and would never give the lock back there."""
+    command = ["timeout", "20", sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK_WHILE_HELD]
+    run = partial(subprocess.run, capture_output=True, text=True, check=False)
+    result = await asyncio.to_thread(run, command)
+    assert (result.stdout, result.stderr) == ("no manager\n0\n", "")
+
+
 @on_sqlite
 async def test_making_a_manager_does_no_io(calm: Settings, blocking: object) -> None:
     """Not a file, not a connection, not a task: on an event loop or without one, with a database that is not there."""

@@ -131,8 +131,11 @@ async def test_an_issuer_that_is_down_hinders_nobody(settings: Settings, idp: Id
             await auth.get_user_from_token(idp.issue("ada"))
         assert (caught.value.status, caught.value.retry_after_seconds) == (503, 1)
         assert (await auth.get_user_from_token(auth.issue_token(user_id))).id == user_id
+        await until(lambda: auth.status().key_trouble)
+        assert auth.status().key_trouble == {ISSUER: "the answer has the status 500, not 200"}
         idp.mode = "good"
         await fetched(auth)
+        await until(lambda: auth.status().key_trouble == {})
         assert (await auth.get_user_from_token(idp.issue("ada"))).id == user_id
 
 

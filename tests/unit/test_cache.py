@@ -4,6 +4,7 @@ import asyncio
 import sys
 from collections.abc import AsyncIterator, Callable, Coroutine
 from types import FrameType
+from typing import Any
 from weakref import WeakSet
 
 import pytest
@@ -51,7 +52,7 @@ def test_numbers_of_a_value_are_never_too_new_for_it() -> None:
         """As another thread would, between two lines."""
         seen.append(cache.peek(1, 0))
 
-    def trace(frame: FrameType, event: str, _: object) -> Callable[..., object] | None:
+    def trace(frame: FrameType, event: str, _: object) -> Any:
         if frame.f_code in {Cache.put.__code__, Cache.drop.__code__}:
             if event == "line":
                 look()

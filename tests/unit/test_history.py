@@ -60,11 +60,22 @@ def test_it_counts_what_is_near_a_commit_and_what_is_not_known(tmp_path: Path) -
 def test_latency_is_from_the_commit_having_returned_to_the_last_grant() -> None:
     """0 if none came after it; a revoke that was never seen is counted apart."""
 
-    def measured(*ends: tuple[int, float, float]) -> tuple[list[float], int]:
-        seen = Seen(0, 0, 0, (0, 0, 0, 0), {}, {}, list(ends), 0, 0, {}, [], {})
-        return latencies(Run(PLAN, 0, COMMITS, [seen]))
-
     (late,), missed = measured((1, 10.35, 10.4))
     assert (round(late, 6), missed) == (0.25, 0)
     assert measured((1, 10.05, 10.2)) == ([0.0], 0)
     assert measured() == ([], 1)
+
+
+@pytest.mark.parametrize("start", [9.99, 10.05, 10.2])
+def test_a_refusal_counts_whenever_its_request_began(start: float) -> None:
+    """One that had to load may begin before the commit and see it all the same: that revoke was seen."""
+    recorder = Recorder(everything=False)
+    recorder.note(1, GRANTED, 9.9, 9.91)
+    recorder.note(1, REFUSED, start, 10.3)
+    assert measured(*recorder.ends) == ([0.0], 0)
+
+
+def measured(*ends: tuple[int, float, float]) -> tuple[list[float], int]:
+    """The latencies of one worker that saw these ends, and how many revokes it did not see."""
+    seen = Seen(0, 0, 0, (0, 0, 0, 0), {}, {}, list(ends), 0, 0, {}, [], {})
+    return latencies(Run(PLAN, 0, COMMITS, [seen]))

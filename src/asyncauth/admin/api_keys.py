@@ -149,14 +149,19 @@ async def revoke_api_key(auth: AuthManager, *, key_id: int, actor: Actor | None 
 
     Raises:
         NotFoundError: there is no key of this id.
+        EscalationError: the owner holds more than the actor.
         UnavailableError: the database did not answer.
     """
+    keys = api_keys.c
+    row = select(keys.name, keys.revoked_at, users.c.id, users.c.username)
+    row = row.join_from(api_keys, users, users.c.id == keys.user_id, isouter=True).where(keys.id == key_id)
 
     async def work(step: Change) -> None:
-        row = select(api_keys.c.name, api_keys.c.revoked_at).where(api_keys.c.id == key_id)
         found = (await step.connection.execute(row)).first() if 0 < key_id <= _LAST_ID else None
         if found is None:
             raise NotFoundError(f"there is no API key of the id {key_id}")
+        if found.username is not None:
+            await check_user(step, found.id, found.username)
         if found.revoked_at is None:
             living = (api_keys.c.id == key_id, api_keys.c.revoked_at.is_(None))
             await step.connection.execute(update(api_keys).where(*living).values(revoked_at=step.now))

@@ -58,6 +58,10 @@ class Change:
         """The id of the user who makes the change; None: the system."""
         return None if self.actor is None else self.actor.user_id
 
+    def is_by(self, user_id: int) -> bool:
+        """Whether that user makes the change, with all the rights that are theirs."""
+        return self.actor is not None and self.actor.user_id == user_id and self.actor.scope is None
+
     async def record(
         self,
         what: str,

@@ -47,7 +47,9 @@ async def check_roles(step: Change, role_ids: Collection[int]) -> None:
 
 async def check_user(step: Change, user_id: int, username: str) -> None:
     """Raises EscalationError if that user holds more than the actor. Roles of groups count for the user in any case,
-    and so does what an inactive user would have."""
+    and so does what an inactive user would have. Nobody holds more than themselves."""
+    if step.is_by(user_id):
+        return
     actor = await _read_actor(step)
     if actor is not None:
         role_ids = await read_role_ids(step.connection, user_id, by_group=True)

@@ -63,11 +63,7 @@ async def update_user(
         UnavailableError: the hasher is busy or the database did not answer.
     """
     given = {"username": new_username, "email": email, "first_name": first_name, "last_name": last_name}
-    texts = {
-        name: validate(_TEXTS[name][0], value, _TEXTS[name][1]) if value or name in {"username", "email"} else ""
-        for name, value in given.items()
-        if value is not None
-    }
+    texts = {name: _validate(name, value) for name, value in given.items() if value is not None}
     password_hash = None if password is None else await make_hash(auth, password)
     role_names = None if roles is None else set(roles)
 
@@ -75,9 +71,8 @@ async def update_user(
         user_id = await get_user_id(step.connection, username, lock=True)
         before = await read_user(step.connection, user_id)
         require_match(before.etag, if_match)
-        values: dict[str, Any] = {name: value for name, value in texts.items() if value != getattr(before, name)}
-        if active is not None and active != before.active:
-            values["active"] = active
+        wanted: dict[str, Any] = {**texts, **({} if active is None else {"active": active})}
+        values = {name: value for name, value in wanted.items() if value != getattr(before, name)}
         if password_hash is not None:
             values["password"] = password_hash
         if values.keys() & {"username", "email", "password", "active"}:
@@ -94,6 +89,12 @@ async def update_user(
         return after
 
     return await change(auth, actor, work)
+
+
+def _validate(name: str, value: str) -> str:
+    """A name that may be stored; the first and the last one may be empty."""
+    what, longest = _TEXTS[name]
+    return validate(what, value, longest) if value or name in {"username", "email"} else ""
 
 
 async def activate_user(
@@ -121,11 +122,14 @@ async def end_tokens(auth: AuthManager, username: str, *, actor: Actor | None = 
     """Log a user out everywhere: tokens issued until now are refused. API keys stay.
 
     Raises:
-        NotFoundError, UnavailableError.
+        NotFoundError: the user does not exist.
+        EscalationError: the user holds more than the actor.
+        UnavailableError: the database did not answer.
     """
 
     async def work(step: Change) -> None:
         user_id = await get_user_id(step.connection, username)
+        await check_user(step, user_id, username)
         await insert_cutoff(step.connection, user_id, step.now, LOGOUT)
         await step.record("end_tokens", "user", user_id, username)
 

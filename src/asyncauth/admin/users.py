@@ -17,7 +17,7 @@ from asyncauth.db.ids import insert_row
 from asyncauth.db.tables import group_users, groups, roles, user_roles, users
 from asyncauth.errors import InvalidValueError, NotFoundError, TakenError
 from asyncauth.manager import AuthManager
-from asyncauth.model import User, Written
+from asyncauth.model import Written
 from asyncauth.passwords import MAX_PASSWORD_BYTES, is_usable
 
 _COLUMNS = tuple(
@@ -124,7 +124,7 @@ async def create_user(
     last_name: str = "",
     roles: Iterable[str] = (),
     actor: Actor | None = None,
-) -> Written[User]:
+) -> Written[UserInfo]:
     """Create an active user, who can log in unless `password` is None.
 
     Raises:
@@ -143,7 +143,7 @@ async def create_user(
     password_hash = None if password is None else await make_hash(auth, password)
     role_names = set(roles)
 
-    async def work(step: Change) -> int:
+    async def work(step: Change) -> UserInfo:
         await require_free(step.connection, username=username, email=email)
         role_ids = await get_role_ids(step.connection, role_names)
         await check_roles(step, role_ids.values())
@@ -153,10 +153,9 @@ async def create_user(
         for role_id in role_ids.values():
             await insert_row(step.connection, user_roles, user_id=user_id, role_id=role_id)
         await step.record("create", "user", user_id, username, after={**values, "roles": list(role_ids)})
-        return user_id
+        return await read_user(step.connection, user_id)  # afterwards somebody may have deleted it
 
-    written = await change(auth, actor, work)
-    return Written(await auth.get_user(written.value), written.token)
+    return await change(auth, actor, work)
 
 
 async def make_hash(auth: AuthManager, password: str) -> str:

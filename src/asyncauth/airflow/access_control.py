@@ -71,7 +71,8 @@ class Holders:
     """Those that exist."""
     grants: dict[str, set[Grant]] = field(default_factory=dict)
     """By resource."""
-    problems: list[str] = field(default_factory=list)
+    problems: dict[str, str] = field(default_factory=dict)
+    """By id of the Dag, a sentence."""
 
     def apply(self, dag_id: str, wanted: AccessControl) -> None:
         """Make it what a Dag asks for."""
@@ -81,7 +82,7 @@ class Holders:
                 for resource, action in self._wanted(dag_id, role, what):
                     self.grants.setdefault(resource, set()).add((role, action))
             except (TypeError, ValueError) as error:
-                self.problems.append(f"Dag {dag_id!r}: access_control of the role {role!r}: {error}")
+                self.problems[dag_id] = f"Dag {dag_id!r}: access_control of the role {role!r}: {error}"
                 return
 
     def _take_away(self, dag_id: str, wanted: AccessControl) -> None:

@@ -7,7 +7,7 @@ from airflow.api_fastapi.app import AUTH_MANAGER_FASTAPI_APP_PREFIX, get_cookie_
 from airflow.configuration import conf
 from fastapi import FastAPI
 
-from asyncauth.airflow.middleware import COOKIE
+from asyncauth.airflow.middleware import COOKIE, PublicOriginMiddleware
 from asyncauth.airflow.settings import tokens_are_limited
 from asyncauth.api.app import make_app
 from asyncauth.pages import PageOptions, page_routes
@@ -28,16 +28,20 @@ def make_airflow_app(lifespan: Lifespan) -> FastAPI:
         throttled=tokens_are_limited(),
         lifespan=lifespan,
     )
+    app.add_middleware(PublicOriginMiddleware, base_url=_base_url())  # type: ignore[arg-type]  # of another Scope
     app.routes.extend(page_routes(PageOptions(title="Airflow", home_url=get_cookie_path())))
     return app
 
 
 def cookie_policy() -> CookiePolicy:
     """Where core looks for the token of a browser, and how it sets that cookie itself."""
-    https = conf.get("api", "base_url", fallback="").startswith("https:")
     return CookiePolicy(
         name=COOKIE,
         path=get_cookie_path(),
-        secure=https or bool(conf.get("api", "ssl_cert", fallback="")),
+        secure=_base_url().startswith("https:") or bool(conf.get("api", "ssl_cert", fallback="")),
         samesite="Lax",
     )
+
+
+def _base_url() -> str:
+    return str(conf.get("api", "base_url", fallback="") or "")

@@ -15,7 +15,8 @@ from airflow.utils.providers_configuration_loader import providers_configuration
 
 from asyncauth import AuthError, AuthManager, admin
 from asyncauth.admin.operator import calm, every
-from asyncauth.airflow.settings import make_airflow_engine, read_settings
+from asyncauth.airflow.home import AirflowAuth
+from asyncauth.airflow.settings import read_settings
 
 T = TypeVar("T")
 RANDOM_LENGTH = 16
@@ -49,12 +50,8 @@ def run(work: Callable[[AuthManager], Awaitable[T]]) -> T:
 
 
 async def _run(work: Callable[[AuthManager], Awaitable[T]]) -> T:
-    engine = make_airflow_engine()
-    try:
-        async with AuthManager(calm(read_settings()), engine=engine) as auth:
-            return await work(auth)
-    finally:
-        await engine.dispose()
+    async with AirflowAuth(calm(read_settings())) as auth:
+        return await work(auth)
 
 
 async def all_users(auth: AuthManager) -> list[admin.UserInfo]:

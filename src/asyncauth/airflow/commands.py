@@ -113,10 +113,16 @@ CHECK = _action(
     words="Say what would change on asyncauth, and refuse what has no equal; changes nothing",
     epilog="Exit codes: 0 moving in is possible, 1 it is refused.",
 )
+DROP_TABLES = _action(
+    *("drop-tables", "permission_commands", "drop_tables", ARG_YES),
+    words="Take the tables and triggers of asyncauth away, before it is uninstalled; users and roles stay",
+)
 FAB_WORDS: tuple[CLICommand, ...] = (USERS, ROLES_GROUP, SYNC_PERM, PERMISSIONS_CLEANUP)
 
 
 def get_commands() -> list[CLICommand]:
     """For Airflow's parser. A word that two providers bring makes every `airflow` command fail."""
-    ours = GroupCommand(name="asyncauth", help="Manage users and permissions", subcommands=(*FAB_WORDS, CHECK))
+    ours = GroupCommand(
+        name="asyncauth", help="Manage users and permissions", subcommands=(*FAB_WORDS, CHECK, DROP_TABLES)
+    )
     return [ours] if FAB_PROVIDER in ProvidersManager().providers else [ours, *FAB_WORDS]

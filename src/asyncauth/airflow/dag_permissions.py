@@ -7,7 +7,7 @@ a thread, and by Airflow's Dag processor.
 
 import logging
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio
@@ -49,8 +49,8 @@ class Report:
     """Permissions that were not stored before."""
     granted: int = 0
     taken: int = 0
-    problems: tuple[str, ...] = ()
-    """Sentences about Dags whose `access_control` is wrong."""
+    problems: Mapping[str, str] = field(default_factory=dict)
+    """A sentence about each Dag whose `access_control` is wrong, by its id."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Plan:
     pairs: frozenset[Pair]
     granted: frozenset[tuple[str, Pair]]
     taken: frozenset[tuple[str, Pair]]
-    problems: tuple[str, ...]
+    problems: Mapping[str, str]
 
     def __bool__(self) -> bool:
         return bool(self.pairs or self.granted or self.taken)
@@ -75,7 +75,7 @@ class Synchronizer:
         self._controls: dict[str, AccessControl] = {}
         self._position = 0
         self._looks = 0
-        self._troubled = False
+        self._wrong: set[str] = set()
 
     def sync(self) -> Report:
         """Look once.
@@ -89,13 +89,14 @@ class Synchronizer:
             hashes = read_hashes(connection)
             new = {dag_id for dag_id, one in hashes.items() if whole or self._hashes.get(dag_id) != one}
             dags = {dag.dag_id: dag for dag in read_dags(connection, None if whole else new)} if new else {}
-            again = self._controls.keys() & hashes.keys() - new if touched or self._troubled else set()
+            # A role that is missing may be made, which the change log does not tell.
+            again = (self._controls.keys() if touched else self._wrong) & hashes.keys() - new
             report = _sync(connection, {**{one: self._controls[one] for one in again}, **_wanted(dags.values())})
         self._remember(hashes, dags)
         self._looks, self._position = self._looks + 1, position
-        self._troubled = bool(report.problems)  # a role that is missing may be made, which the log does not tell
-        problems = tuple(dag.problem for dag in dags.values() if dag.problem)
-        return Report(report.dags, report.stored, report.granted, report.taken, (*problems, *report.problems))
+        self._wrong = self._controls.keys() & report.problems.keys()
+        unreadable = {dag.dag_id: dag.problem for dag in dags.values() if dag.problem}
+        return replace(report, problems={**report.problems, **unreadable})
 
     def _remember(self, hashes: Mapping[str, str], dags: Mapping[str, Dag]) -> None:
         self._hashes = dict(hashes)
@@ -119,14 +120,15 @@ async def run_forever(interval_seconds: float) -> None:
     """The same again and again, in a thread: what a Dag asks for holds soon after Airflow has serialized it. Every
     worker does so; they write one after the other, and whoever comes later finds nothing to do."""
     synchronizer = Synchronizer()
-    known: tuple[str, ...] = ()
+    known: Mapping[str, str] = {}
     while True:
         try:
             report = await anyio.to_thread.run_sync(synchronizer.sync)
         except Exception as error:  # noqa: BLE001  whatever it is, the next attempt may go well
             log.warning("permissions of Dags could not be synchronized, trying again: %r", error)
         else:
-            known = _tell(report, known)
+            _tell(report, known)
+            known = report.problems
         await anyio.sleep(interval_seconds)
 
 
@@ -146,16 +148,15 @@ def sync_dag_perms(dag: Any, *, session: Any) -> None:
                 plan = _plan(connection, wanted)
                 _write(connection, plan)
     if plan.problems:
-        raise ValueError("; ".join(plan.problems))
+        raise ValueError("; ".join(plan.problems.values()))
 
 
-def _tell(report: Report, known: tuple[str, ...]) -> tuple[str, ...]:
+def _tell(report: Report, known: Mapping[str, str]) -> None:
     if report.granted or report.taken:
         log.info("permissions of Dags: %s granted, %s taken away", report.granted, report.taken)
-    for problem in report.problems:
-        if problem not in known:
+    for dag_id, problem in report.problems.items():
+        if known.get(dag_id) != problem:
             log.warning("%s", problem)
-    return (*known, *report.problems)[-1000:]
 
 
 def _wanted(dags: Iterable[Dag]) -> dict[str, AccessControl | None]:
@@ -186,16 +187,17 @@ def _plan(connection: Connection, wanted: Mapping[str, AccessControl | None]) ->
     names = {resource_name(dag_id, kind) for dag_id in wanted for kind in ACTIONS}
     state = read_state(connection, names)
     unstorable = find_unstorable(connection, names - {resource for _, resource in state.pairs})
-    problems = [f"no permissions can be stored under {name!r}: too long, or equal to another" for name in unstorable]
-    holders = Holders(state.role_ids.keys(), {name: set(held) for name, held in state.grants.items()}, problems)
+    holders = Holders(state.role_ids.keys(), {name: set(held) for name, held in state.grants.items()})
     pairs: set[Pair] = set()
     for dag_id, control in sorted(wanted.items()):
-        if unstorable.isdisjoint(resource_name(dag_id, kind) for kind in ACTIONS):
-            pairs |= pairs_of(dag_id)
-            if control is not None:
-                holders.apply(dag_id, control)
+        if not unstorable.isdisjoint(resource_name(dag_id, kind) for kind in ACTIONS):
+            holders.problems[dag_id] = f"Dag {dag_id!r}: its id is too long, or to the database equal to another"
+            continue
+        pairs |= pairs_of(dag_id)
+        if control is not None:
+            holders.apply(dag_id, control)
     before, after = _flat(state.grants), _flat(holders.grants)
-    return Plan(state, frozenset(pairs - state.pairs.keys()), after - before, before - after, tuple(problems))
+    return Plan(state, frozenset(pairs - state.pairs.keys()), after - before, before - after, holders.problems)
 
 
 def _flat(grants: Mapping[str, Collection[tuple[str, str]]]) -> frozenset[tuple[str, Pair]]:

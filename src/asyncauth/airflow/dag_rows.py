@@ -32,7 +32,7 @@ from asyncauth.db.feed import EVERYTHING
 from asyncauth.db.ids import insert_many
 from asyncauth.db.tables import actions, audit, changes, feed, permissions, resources, role_permissions, roles
 
-_PIECE = 500
+_PIECE = 5000
 _FEW = 1000
 _SHOWN = 50
 _dags = table(
@@ -85,7 +85,7 @@ def read_dags(connection: Connection, dag_ids: Collection[str] | None = None) ->
     if dag_ids is None:
         yield from map(_dag, connection.execute(statement))
         return
-    for piece in _pieces(sorted(dag_ids)):
+    for piece in pieces(sorted(dag_ids)):
         yield from map(_dag, connection.execute(statement.where(_dags.c.dag_id.in_(piece))))
 
 
@@ -161,7 +161,7 @@ def find_unstorable(connection: Connection, names: Iterable[str]) -> set[str]:
     if connection.dialect.name not in {"mysql", "mariadb"}:
         return bad
     there: dict[str, str] = {}
-    for piece in _pieces(wanted):
+    for piece in pieces(wanted):
         for name in connection.scalars(select(resources.c.name).where(resources.c.name.in_(piece))):
             there[_fold(name)] = name
     return bad | {name for name in wanted if there.setdefault(_fold(name), name) != name}
@@ -176,7 +176,7 @@ def store_pairs(connection: Connection, pairs: Collection[Pair]) -> dict[Pair, i
     stored = select(permissions.c.id, permissions.c.permission_id, permissions.c.view_menu_id)
     found = {
         (row.permission_id, row.view_menu_id): row.id
-        for piece in _pieces(sorted({row["view_menu_id"] for row in rows}))
+        for piece in pieces(sorted({row["view_menu_id"] for row in rows}))
         for row in connection.execute(stored.where(permissions.c.view_menu_id.in_(piece)))
     }
     return {(action, name): found[action_ids[action], resource_ids[name]] for action, name in pairs}
@@ -190,7 +190,7 @@ def write_grants(
     for role_id, permission_id in sorted(taken):
         by_role.setdefault(role_id, []).append(permission_id)
     for role_id, ids in by_role.items():
-        for piece in _pieces(ids):
+        for piece in pieces(ids):
             held = role_permissions.c.role_id == role_id, role_permissions.c.permission_view_id.in_(piece)
             connection.execute(delete(role_permissions).where(*held))
     insert_many(
@@ -228,7 +228,7 @@ def _store_names(connection: Connection, where: Any, names: Collection[str]) -> 
 def _find_names(connection: Connection, where: Any, names: Iterable[str]) -> dict[str, int]:
     return {
         row.name: row.id
-        for piece in _pieces(sorted(names))
+        for piece in pieces(sorted(names))
         for row in connection.execute(select(where.c.id, where.c.name).where(where.c.name.in_(piece)))
     }
 
@@ -238,5 +238,5 @@ def _fold(name: str) -> str:
     return "".join(letter for letter in plain if not unicodedata.combining(letter)).casefold().rstrip()
 
 
-def _pieces(values: list[Any]) -> Iterator[list[Any]]:
+def pieces(values: list[Any]) -> Iterator[list[Any]]:
     return (values[start : start + _PIECE] for start in range(0, len(values), _PIECE))

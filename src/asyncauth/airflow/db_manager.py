@@ -12,13 +12,14 @@ from airflow import settings
 from airflow.configuration import conf
 from airflow.providers_manager import ProvidersManager
 from airflow.utils.db_manager import BaseDBManager
-from sqlalchemy import Connection, Engine, MetaData, Table, event, inspect
+from sqlalchemy import Connection, Engine, MetaData, Table, event
 
 from asyncauth.airflow.provider import FAB_PROVIDER
 from asyncauth.db.migrate import upgrade_with
 from asyncauth.db.scripts import VERSION_TABLE, find_folder, load_scripts, version
+from asyncauth.db.standing import find_missing
 from asyncauth.db.tables import FAB_VERSION_TABLE, changes, cutoffs, fab, own
-from asyncauth.db.triggers import drop_triggers, find_missing
+from asyncauth.db.triggers import drop_triggers
 
 _SEQUENCES = tuple(f"{table.name}_id_seq" for table in (changes, cutoffs))
 
@@ -72,23 +73,20 @@ class AsyncAuthDBManager(BaseDBManager):  # type: ignore[misc]  # Airflow is ins
     def drop_tables(self, connection: Connection) -> None:
         """Take away the triggers, their functions and our tables; of `ab_*` only what no FAB provider takes away."""
         with in_schema(connection):
-            _drop(connection)
+            drop_own(connection)
+            if FAB_PROVIDER not in ProvidersManager().providers:
+                fab.drop_all(connection)
+                Table(FAB_VERSION_TABLE, MetaData()).drop(connection, checkfirst=True)
 
 
-def _drop(connection: Connection) -> None:
+def drop_own(connection: Connection) -> None:
+    """Take away the triggers, their functions and our tables."""
     drop_triggers(connection)
     own.drop_all(connection)
     if connection.dialect.supports_sequences and connection.dialect.name != "postgresql":
         for name in _SEQUENCES:
             connection.exec_driver_sql(f"DROP SEQUENCE IF EXISTS {name}")
-    names = [VERSION_TABLE]
-    if FAB_PROVIDER not in ProvidersManager().providers:
-        fab.drop_all(connection)
-        names.append(FAB_VERSION_TABLE)
-    there = inspect(connection).get_table_names()
-    for name in names:
-        if name in there:
-            Table(name, MetaData()).drop(connection)
+    Table(VERSION_TABLE, MetaData()).drop(connection, checkfirst=True)
 
 
 @contextmanager

@@ -10,13 +10,16 @@ from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
+from starlette.types import Receive, Scope, Send
 
-from asyncauth.errors import AuthError, UnauthenticatedError, UnavailableError
+from asyncauth.api.bodies import limited
+from asyncauth.errors import AuthError, BodyTooLargeError, UnauthenticatedError, UnavailableError
 from asyncauth.web.http import json_answer, refusal
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 PROBLEM_TYPE = "application/problem+json"
+_NO_METHOD = "Method Not Allowed"
 _MEANINGS = {
     400: "A value or a name in the request cannot be used; the detail says which.",
     401: "The credentials are missing, invalid or expired.",
@@ -24,6 +27,7 @@ _MEANINGS = {
     404: "It does not exist.",
     409: "It contradicts what is stored: a name is taken, or the last administrator would go.",
     412: "It is not any more what `If-Match` says.",
+    413: "The body is longer than anybody needs.",
     422: "The request has not the form that is described here.",
     429: "Too many failed logins; `Retry-After` says how many seconds to wait.",
     503: "The answer cannot be known just now; `Retry-After` says how many seconds to wait.",
@@ -46,40 +50,81 @@ class Problem(BaseModel):
     errors: list[dict[str, Any]] | None = Field(default=None, description="Of a 422: what is wrong, and where.")
 
 
-class FabRoute(APIRoute):
+_METHODS: dict[str, set[str]] = {}
+"""What each path allows, by all its routes together."""
+
+
+class _Route(APIRoute):
+    """One that knows of the other methods of its path: `Allow` names them all (RFC 9110 section 15.5.6)."""
+
+    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
+        super().__init__(path, endpoint, **options)
+        _METHODS.setdefault(self.path_format, set()).update(self.methods or ())
+
+    async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Starlette's place for a method that a path does not have."""
+        if scope["method"] in (self.methods or ()):
+            await super().handle(scope, receive, send)
+        else:
+            allow = ", ".join(sorted(_METHODS[self.path_format]))
+            await self.refuse_method({"Allow": allow})(scope, receive, send)
+
+    def refuse_method(self, headers: dict[str, str]) -> Response:
+        """The answer, in the form of the route."""
+        raise NotImplementedError
+
+
+class FabRoute(_Route):
     """A route of FAB's: errors of the form of a request never repeat what was sent."""
 
     def get_route_handler(self) -> Handler:
         """FastAPI's place to wrap a handler."""
         handle = super().get_route_handler()
+        if self.body_field is not None:
+            self.responses = {**self.responses, 413: _described(413, "application/json", Detail)}
 
         async def guarded(request: Request) -> Response:
             try:
-                return await handle(request)
+                return await handle(limited(request))
             except RequestValidationError as error:
                 return Response(json.dumps({"detail": _findings(error)}), 422, media_type="application/json")
+            except HTTPException as error:
+                raise _meant(error) from None
 
         return guarded
 
+    def refuse_method(self, headers: dict[str, str]) -> Response:
+        """As FAB's app does."""
+        return JSONResponse({"detail": _NO_METHOD}, 405, headers)
 
-class OurRoute(APIRoute):
+
+class OurRoute(_Route):
     """A route of ours: every error is a problem."""
 
     def get_route_handler(self) -> Handler:
         """FastAPI's place to wrap a handler."""
         handle = super().get_route_handler()
+        if self.body_field is not None:
+            self.responses = {**self.responses, 413: _described(413, PROBLEM_TYPE, Problem)}
 
         async def guarded(request: Request) -> Response:
             try:
-                return await handle(request)
+                return await handle(limited(request))
             except AuthError as error:
                 return _of_auth_error(error)
             except RequestValidationError as error:
                 return _problem(422, "invalid_request", "the request has not the right form", errors=_findings(error))
             except HTTPException as error:  # FastAPI's own, of a body that is no JSON
+                meant = _meant(error)
+                if isinstance(meant, AuthError):
+                    return _of_auth_error(meant)
                 return _problem(error.status_code, "invalid_request", str(error.detail))
 
         return guarded
+
+    def refuse_method(self, headers: dict[str, str]) -> Response:
+        """A problem."""
+        return _problem(405, "method_not_allowed", _NO_METHOD, headers)
 
 
 def fab_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -94,9 +139,17 @@ def guarded_fab_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def our_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI description of these refusals on a guarded route of ours."""
-    content = {PROBLEM_TYPE: {"schema": Problem.model_json_schema()}}
     every = sorted({400, 401, 403, 422, 503, *statuses})
-    return {status: {"description": _MEANINGS[status], "content": content} for status in every}
+    return {status: _described(status, PROBLEM_TYPE, Problem) for status in every}
+
+
+def _described(status: int, media_type: str, model: type[BaseModel]) -> dict[str, Any]:
+    return {"description": _MEANINGS[status], "content": {media_type: {"schema": model.model_json_schema()}}}
+
+
+def _meant(error: HTTPException) -> Exception:
+    """FastAPI turns whatever fails while it reads a body into a 400."""
+    return error.__cause__ if isinstance(error.__cause__, BodyTooLargeError) else error
 
 
 def _findings(error: RequestValidationError) -> list[dict[str, Any]]:

@@ -1,12 +1,16 @@
 """What requests and answers hold. The first half has FAB's names and form to the letter."""
 
 from datetime import datetime
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, WithJsonSchema
 
 from asyncauth.admin import ApiKeyInfo, AuditRecord, Explanation, GroupInfo, RoleInfo, UserInfo
 from asyncauth.model import Permission
+from asyncauth.passwords import MAX_PASSWORD_BYTES
+
+LocalTime = Annotated[datetime, WithJsonSchema({"type": "string", "examples": ["2026-01-31T12:00:00.123456"]})]
+"""As FAB stores it, without a zone: no `date-time` of JSON Schema's, which has one (RFC 3339)."""
 
 
 class _Open(BaseModel):
@@ -83,6 +87,10 @@ class PermissionCollectionResponse(_Open):
     total_entries: int = Field(description="How many there are on all pages.")
 
 
+_PASSWORD: dict[str, Any] = {"minLength": 1, "maxLength": MAX_PASSWORD_BYTES // 4}
+"""Said, and not looked at here: it is measured in bytes. A character takes at most four."""
+
+
 class UserBody(_Strict):
     """A user to be made."""
 
@@ -91,7 +99,7 @@ class UserBody(_Strict):
     first_name: str = Field(min_length=1, examples=["Ada"])
     last_name: str = Field(min_length=1, examples=["Lovelace"])
     roles: list[Role] | None = None
-    password: SecretStr
+    password: SecretStr = Field(json_schema_extra=_PASSWORD)
 
 
 class UserPatchBody(_Strict):
@@ -114,11 +122,11 @@ class UserResponse(_Open):
     last_name: str
     roles: list[Role] | None = None
     active: bool | None = None
-    last_login: datetime | None = None
+    last_login: LocalTime | None = None
     login_count: int | None = None
     fail_login_count: int | None = None
-    created_on: datetime | None = None
-    changed_on: datetime | None = None
+    created_on: LocalTime | None = None
+    changed_on: LocalTime | None = None
 
     @classmethod
     def of(cls, user: UserInfo) -> "UserResponse":

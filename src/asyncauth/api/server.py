@@ -1,6 +1,7 @@
 """The app behind `asyncauth serve`: the whole API below `/auth`, login, who am I, health and public keys."""
 
 import json
+import re
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from importlib.util import find_spec
@@ -10,8 +11,10 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp
 
 from asyncauth.api.app import make_app
+from asyncauth.api.bodies import limited
 from asyncauth.bootstrap import close_auth_manager, create_auth_manager, get_auth_manager
 from asyncauth.errors import InvalidValueError
 from asyncauth.settings import Settings
@@ -54,10 +57,18 @@ def create_app(
     own = [Route("/login", log_in, methods=["POST"]), Route("/me", read_me), *health_routes(), *jwks_routes()]
     api = make_app(prefix="", cookie=cookie, login_url=login_url)
     api.router.routes.extend(pages)
-    routes = [*own, Mount("/auth", api)]
+    routes = [*own, _Below("/auth", api)]
     app = Starlette(routes=routes, lifespan=lifespan)
     install(app, public=["/login", "/auth/"])  # the API looks at credentials itself
     return app
+
+
+class _Below(Mount):
+    """Starlette's does not match a path with a line break in it, which a name may hold: a 404 of another form."""
+
+    def __init__(self, path: str, app: ASGIApp) -> None:
+        super().__init__(path, app)
+        self.path_regex = re.compile(self.path_regex.pattern, re.DOTALL)
 
 
 def with_limits(settings: Settings) -> Settings:
@@ -88,11 +99,7 @@ async def read_me(request: Request) -> Response:
 
 
 async def _read_object(request: Request) -> dict[str, Any]:
-    body = b""
-    async for piece in request.stream():
-        body += piece
-        if len(body) > MAX_BODY_BYTES:
-            raise InvalidValueError(f"the body is longer than {MAX_BODY_BYTES} bytes")
+    body = await limited(request, MAX_BODY_BYTES).body()
     try:
         value = json.loads(body)
     except (ValueError, RecursionError):

@@ -13,8 +13,12 @@ from asyncauth.errors import InvalidValueError
 from asyncauth.manager import AuthManager
 from asyncauth.web.gate import gate_of
 
-_CREDENTIALS = Body(examples=[{"username": "ada", "password": "correct horse"}])
-_ERRORS = fab_errors(401, 422, 429)
+_TEXT = {"type": "string", "minLength": 1}
+_CREDENTIALS = Body(
+    examples=[{"username": "ada", "password": "correct horse"}],
+    json_schema_extra={"properties": {"username": _TEXT, "password": _TEXT}, "required": ["username", "password"]},
+)
+_ERRORS = fab_errors(401, 429)
 
 
 def token_routes(login_url: str, *, throttled: bool = True) -> APIRouter:

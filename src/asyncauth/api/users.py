@@ -27,7 +27,7 @@ from asyncauth.api.parts import (
 )
 from asyncauth.api.problems import FabRoute, guarded_fab_errors
 from asyncauth.api.schemas import UserBody, UserCollectionResponse, UserPatchBody, UserResponse
-from asyncauth.errors import ChangeError, InvalidValueError, NotFoundError
+from asyncauth.errors import InvalidValueError
 from asyncauth.manager import AuthManager
 
 _ORDERS = {"id", "user_id", "first_name", "last_name", "username", "email", "active"}
@@ -49,21 +49,11 @@ def user_routes(default_role: str | None) -> APIRouter:
         roles = [role.name for role in body.roles or ()] or roles_of_nobody
         texts = body.model_dump(include={"username", "email", "first_name", "last_name"})
         password = body.password.get_secret_value()
-        take_value(response, await admin.create_user(auth, **texts, password=password, roles=roles, actor=actor))
-        try:
-            return _shown(response, await admin.get_user(auth, body.username))
-        except NotFoundError:
-            raise GoneError("the user was made, and deleted or renamed by somebody else at once") from None
+        written = await admin.create_user(auth, **texts, password=password, roles=roles, actor=actor)
+        return _shown(response, take_value(response, written))
 
     router.include_router(_router)
     return router
-
-
-class GoneError(ChangeError):
-    """What was changed is not there any more."""
-
-    code = "gone"
-    status = 409
 
 
 @_router.get("/users", responses=guarded_fab_errors(), dependencies=[acting("can_read", "Users")])

@@ -18,6 +18,7 @@ from asyncauth.db import revocations
 from asyncauth.db.cutoffs import read_cutoffs
 from asyncauth.db.engine import Database
 from asyncauth.db.feed import Position, Record, advance, news_statement, recent_ids_statement, start, start_statement
+from asyncauth.db.standing import schema_column
 from asyncauth.errors import AuthError, DatabaseUnavailableError
 from asyncauth.settings import Settings
 from asyncauth.tasks import BACKGROUND, Tasks
@@ -93,6 +94,8 @@ class Follower:
         self._purged_at = 0.0
         """By the wall clock."""
         self._news = news_statement(database.dialect)
+        self._news_and_schema = news_statement(database.dialect, schema_column(database.dialect))
+        self._schema_asked: asyncio.Future[str | None] | None = None
         self._looking = asyncio.Lock()
         self._asked = 0
         self._answered = 0
@@ -171,10 +174,27 @@ class Follower:
             self.proven_until = 0.0
             self.trouble = str(error)
 
+    async def read_schema(self) -> str | None:
+        """What tells whether tables or triggers came or went, read by the next look, as one more column: a question of
+        its own would be one more statement. None: that look failed. For one caller at a time."""
+        self._schema_asked = asyncio.get_running_loop().create_future()
+        return await self._schema_asked
+
+    async def _ask(self, position: Position) -> Sequence[Any]:
+        asked, self._schema_asked = self._schema_asked, None
+        statement = self._news if asked is None else self._news_and_schema
+        rows: Sequence[Any] = ()
+        try:
+            rows = await self._database.ask(statement, position.parameters())
+        finally:
+            if asked is not None and not asked.done():
+                asked.set_result(rows[0].schema_text if rows else None)
+        return rows
+
     async def _look(self) -> None:
         """The proof counts from when the question was sent."""
         sent, before = self._clock.elapsed(), self._users.position
-        rows = await self._database.ask(self._news, before.parameters())
+        rows = await self._ask(before)
         horizon = self._settings.late_commit_horizon_seconds
         news = advance(before, rows, sent, horizon, self._database.dialect)
         if lost := news.lost or self._hole:

@@ -13,7 +13,7 @@ from typing import Any
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from asyncauth.db.deadline import cut_off
-from asyncauth.db.triggers import CHANNEL
+from asyncauth.db.record_triggers import CHANNEL
 
 log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 5.0

@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from asyncauth.cli import audit, db, doctor, explain, groups, keys, permissions, roles, serve, token, users
+from asyncauth.cli import api_keys, audit, db, doctor, explain, groups, keys, permissions, roles, serve, token, users
 from asyncauth.errors import AuthError
 
 app = typer.Typer(
@@ -21,6 +21,7 @@ app.add_typer(users.app, name="users")
 app.add_typer(roles.app, name="roles")
 app.add_typer(groups.app, name="groups")
 app.add_typer(permissions.app, name="permissions")
+app.add_typer(api_keys.app, name="api-keys")
 app.command()(audit.audit)
 app.command()(explain.explain)
 app.command()(doctor.doctor)

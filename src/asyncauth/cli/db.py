@@ -11,6 +11,7 @@ from asyncauth.cli.common import counted
 from asyncauth.custom_roles import CustomRoles, read_custom_roles
 from asyncauth.db import migrate
 from asyncauth.db.explain import MISSING_TABLES
+from asyncauth.db.indexes import STATEMENT
 from asyncauth.db.seed import seed as make_missing
 from asyncauth.errors import ConfigurationError
 
@@ -38,14 +39,27 @@ def upgrade(
     adopt: Annotated[
         bool, typer.Option("--adopt", help="With --sql: for a database that Airflow's FAB provider made.")
     ] = False,
+    add_indexes: Annotated[
+        bool,
+        typer.Option(
+            "--add-indexes",
+            help="Also add an index on ab_user_role.role_id, which FAB's tables lack on PostgreSQL and SQLite: with "
+            "many users, changing a role reads the roles of all of them without it.",
+        ),
+    ] = False,
 ) -> None:
     """Bring the tables to this version: made in an empty database, added to one that Airflow's FAB provider made."""
     url = get_url(database_url)
     if sql:
         typer.echo(migrate.sql(url, adopted=adopt), nl=False)
+        if add_indexes:
+            typer.echo(f"{STATEMENT};")
         return
     done = anyio.run(migrate.upgrade, url)
     typer.echo("the tables have been upgraded" if done else "there was nothing to upgrade")
+    if add_indexes:
+        made = anyio.run(migrate.add_indexes, url)
+        typer.echo("the index has been added" if made else "there was no index to add")
 
 
 @app.command()

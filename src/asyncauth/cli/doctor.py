@@ -20,6 +20,8 @@ from asyncauth.manager import AuthManager
 from asyncauth.settings import Settings
 from asyncauth.tokens.foreign import load_all
 
+_REDIS_SECONDS = 5.0
+
 
 def doctor(database_url: Url = None, output: Output = Form.table) -> None:
     """Look at settings, keys, the database and its clock, and who would gain rights; say what to do.
@@ -50,6 +52,8 @@ async def _examine(database_url: str | None) -> list[Finding]:
     else:
         findings += _settings(settings)
         findings += await anyio.to_thread.run_sync(lambda: list(_keys(settings)))
+        if settings.redis_url is not None:
+            findings.append(await _redis(settings.redis_url))
     url = database_url or (settings.database_url if settings is not None else None) or get_url(None)
     tables = await check(url)
     findings += tables
@@ -92,6 +96,22 @@ def _keys(settings: Settings) -> Iterator[Finding]:
         if path is not None and _is_open(path):
             what = f"{path}, which holds a private key, can be read by other users of this machine"
             yield Finding(ok=False, what=what, advice=f"chmod go= {path}")
+
+
+async def _redis(url: str) -> Finding:
+    advice = "correct ASYNCAUTH_REDIS_URL, or see to it that Redis runs: without it changes are seen later, and each "
+    advice += "worker counts failed logins for itself"
+    try:
+        from redis.asyncio import Redis
+        from redis.exceptions import RedisError
+    except ImportError:
+        return Finding(ok=False, what="redis is not installed", advice="pip install 'asyncauth[redis]'")
+    try:
+        async with Redis.from_url(url, socket_timeout=_REDIS_SECONDS, socket_connect_timeout=_REDIS_SECONDS) as client:
+            await client.execute_command("PING")  # type: ignore[no-untyped-call]
+    except (RedisError, OSError, ValueError) as error:  # whose words may hold the password
+        return Finding(ok=False, what=f"Redis does not answer ({type(error).__name__})", advice=advice)
+    return Finding(ok=True, what="Redis answers")
 
 
 def _is_open(path: Path) -> bool:

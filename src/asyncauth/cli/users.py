@@ -14,7 +14,6 @@ from asyncauth.admin.operator import every, operator
 from asyncauth.cli.common import Form, Output, counted, read_json, read_secret, run, say, show, tracked, write_text
 from asyncauth.errors import InvalidValueError, NotFoundError, UnknownRoleError
 from asyncauth.manager import AuthManager
-from asyncauth.model import User
 
 app = typer.Typer(
     help="Make, change and delete users. Passwords are asked for, or come as the first line of the input; never as an "
@@ -51,7 +50,7 @@ def create(
     """Create an active user who can log in. Exit code 1: the name or the e-mail is taken, or a role does not exist."""
     password = _password(use_random_password)
 
-    async def work(auth: AuthManager) -> User:
+    async def work(auth: AuthManager) -> admin.UserInfo:
         written = await admin.create_user(
             auth,
             username=username,

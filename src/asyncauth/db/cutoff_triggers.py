@@ -65,7 +65,7 @@ def _postgresql(schema: str) -> Iterator[str]:
     }
     for event, body in bodies.items():
         name = f"{_ON}_{event}"
-        # SECURITY DEFINER and the fixed search path: see db/triggers.py.
+        # SECURITY DEFINER and the fixed search path: see db/record_triggers.py.
         yield f"""
             CREATE OR REPLACE FUNCTION {schema}.{name}() RETURNS trigger
             LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$

@@ -148,13 +148,13 @@ def parse_tail(text: str | None) -> list[Record]:
     return records
 
 
-def news_statement(dialect: str) -> Select[Any]:
-    """One row at least: the feed's own row, beside each record that may be new."""
+def news_statement(dialect: str, *beside: ColumnElement[Any]) -> Select[Any]:
+    """One row at least: the feed's own row, beside each record that may be new. `beside`: columns more."""
     known = changes.alias("known")
     mark = select(known.c.at).where(known.c.id == bindparam("last", type_=BigInteger)).scalar_subquery()
     columns = (changes.c.id, changes.c.at, changes.c.kind, changes.c.item, changes.c.iss, changes.c.jti, changes.c.exp)
     return (
-        select(feed.c.epoch, feed.c.purged, mark.label("mark"), _snapshot(dialect).label("snapshot"), *columns)
+        select(feed.c.epoch, feed.c.purged, mark.label("mark"), _snapshot(dialect).label("snapshot"), *columns, *beside)
         .join_from(feed, changes, unseen(dialect), isouter=True)
         .where(feed.c.id == 1)
         .order_by(changes.c.id)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 from sqlalchemy import Connection, select
 
 from asyncauth.db.ids import find_wrong_sequences
+from asyncauth.db.standing import find_lost_definers, find_missing
 from asyncauth.db.state import State, look
 from asyncauth.db.tables import FAB_VERSION_TABLE, airflow_revocations, fab, feed
-from asyncauth.db.triggers import find_lost_definers, find_missing
 
 
 @dataclass(frozen=True, slots=True)

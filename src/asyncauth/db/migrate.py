@@ -14,10 +14,12 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from asyncauth.db.connect import with_connection
+from asyncauth.db.connect import UPGRADE_SECONDS, with_connection
 from asyncauth.db.findings import Finding, find
+from asyncauth.db.indexes import add_index
 from asyncauth.db.scripts import know_server, load_scripts, options, prepared, version
-from asyncauth.db.triggers import find_lost_definers, find_missing, note_everything, try_to_create_triggers
+from asyncauth.db.standing import find_lost_definers, find_missing
+from asyncauth.db.triggers import note_everything, try_to_create_triggers
 from asyncauth.db.url import parse_url
 from asyncauth.errors import ConfigurationError
 
@@ -75,6 +77,15 @@ def _repair(connection: Connection) -> bool:
         if made:
             note_everything(connection)
     return made
+
+
+async def add_indexes(target: str | AsyncEngine) -> bool:
+    """Add the one index of ours on FAB's tables where it lacks (see `db/indexes.py`); whether it was made.
+
+    Raises:
+        ConfigurationError: it cannot be done.
+    """
+    return await with_connection(target, add_index, create=False, patience_seconds=UPGRADE_SECONDS)
 
 
 async def current(target: str | AsyncEngine) -> str | None:

@@ -49,9 +49,17 @@ def look(connection: Connection) -> State:
         empty=not names & set(fab.tables),
         creating=MARKS.name in names and _marked(connection),
         own_missing=missing({name: set(table.c.keys()) for name, table in own.tables.items()}),
-        fab_version=FAB_VERSION_TABLE in names,
+        fab_version=FAB_VERSION_TABLE in names or _is_elsewhere(connection, FAB_VERSION_TABLE),
         airflow_revocations=airflow_revocations.name in names,
     )
+
+
+def _is_elsewhere(connection: Connection, name: str) -> bool:
+    """Airflow keeps version tables in the default schema, wherever `sql_alchemy_schema` puts its other tables."""
+    if connection.dialect.name != "postgresql":
+        return False
+    classes = table("pg_class", column("relname"), schema="pg_catalog")
+    return connection.execute(select(classes.c.relname).where(classes.c.relname == name)).first() is not None
 
 
 def _marked(connection: Connection) -> bool:

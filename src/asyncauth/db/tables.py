@@ -175,7 +175,7 @@ changes = Table(
     Column("jti", Exact),
     Column("exp", BigInteger),
 )
-"""The change log, written by triggers. `kind` and `item` say what changed (see `db/triggers.py`); `xid` is the writing
+"""The change log, written by triggers. `kind` and `item` say what changed (see `db/watched.py`); `xid` is the writing
 transaction on PostgreSQL, NULL elsewhere; `at` is when, in microseconds since the epoch. The database fills in `id`,
 `xid` and `at`."""
 feed = Table(

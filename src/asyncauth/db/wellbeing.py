@@ -7,18 +7,26 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, exists, func, literal_column, select, true
 
 from asyncauth.db.findings import Finding
+from asyncauth.db.indexes import lacks_index
 from asyncauth.db.state import look
 from asyncauth.db.tables import group_roles, group_users, roles, user_roles, users
 
 _TOLERANCE_SECONDS = 2.0
 _SHOWN = 20
+_MANY_HELD = 10_000
+"""Roles held by all users together, from which on one feels that an index lacks."""
 
 
 def examine(connection: Connection, group_roles_setting: bool | None, admin_role: str) -> list[Finding]:
     """Look at it. `group_roles_setting` and `admin_role`: as in the settings."""
     if look(connection).missing:
         return []
-    return [*_clock(connection), *_gains(connection, group_roles_setting), *_administrators(connection, admin_role)]
+    return [
+        *_clock(connection),
+        *_gains(connection, group_roles_setting),
+        *_administrators(connection, admin_role),
+        *_index(connection),
+    ]
 
 
 def _clock(connection: Connection) -> Iterator[Finding]:
@@ -76,5 +84,12 @@ def _administrators(connection: Connection, admin_role: str) -> Iterator[Finding
         .where(roles.c.name == admin_role, users.c.active.is_(true()))
     )
     count = connection.execute(statement).scalar_one()
-    advice = "" if count else f"asyncauth db seed, then asyncauth users create NAME --role {admin_role}"
+    advice = "" if count else f"asyncauth db seed, then asyncauth users create --username NAME --role {admin_role} …"
     yield Finding(ok=True, what=f"{count} active users hold the role {admin_role} directly", advice=advice)
+
+
+def _index(connection: Connection) -> Iterator[Finding]:
+    held = connection.execute(select(func.count()).select_from(user_roles)).scalar_one()
+    if held > _MANY_HELD and lacks_index(connection):
+        what = f"{user_roles.name}.role_id has no index: changing a role reads the {held} roles that users hold"
+        yield Finding(ok=True, what=what, advice="asyncauth db upgrade --add-indexes")

@@ -13,7 +13,7 @@ from asyncauth.pages.areas import OWN_PASSWORD
 from asyncauth.pages.forms import read_form
 from asyncauth.pages.options import PageOptions
 from asyncauth.pages.problems import page_title, problem_of
-from asyncauth.pages.render import CSS_PATH, Renderer
+from asyncauth.pages.render import STATIC, Renderer
 from asyncauth.pages.visit import LOGIN, LOGOUT, Handler, Site, Visit
 from asyncauth.web.cookies import check_same_origin
 
@@ -81,15 +81,19 @@ def page_routes(options: PageOptions | None = None) -> list[BaseRoute]:
     options = options if options is not None else PageOptions()
     site = Site(options, Renderer())
 
-    async def style_sheet(_: Request) -> Response:
-        return site.renderer.style_sheet()
-
-    routes: list[BaseRoute] = [Route(f"{options.prefix}{CSS_PATH}", style_sheet)]
+    routes: list[BaseRoute] = [Route(f"{options.prefix}{path}", _static(site, path)) for path in STATIC]
     for page in PAGES:
         methods = [method for method, handler in (("GET", page.get), ("POST", page.post)) if handler is not None]
         path = f"{options.prefix}{page.path}" + ("{name:path}" if page.named else "")
         routes.append(Route(path, _endpoint(site, page), methods=methods))
     return routes
+
+
+def _static(site: Site, path: str) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(_: Request) -> Response:
+        return site.renderer.static(path)
+
+    return answer
 
 
 def _endpoint(site: Site, page: Page) -> Callable[[Request], Awaitable[Response]]:

@@ -31,11 +31,12 @@ class Refresh:
         refresh_seconds: float,
         retry_seconds: float,
     ) -> None:
+        self.name = name
+        """Whose keys they are."""
         self.readings = 0
         """Times that the keys were read, or could not be."""
         self.trouble: str | None = None
         """Why the last reading failed."""
-        self._name = name
         self._ring = ring
         self._read = read
         self._refresh_seconds = refresh_seconds
@@ -58,17 +59,17 @@ class Refresh:
         except AuthError as error:
             self._note(str(error))
         except Exception:  # a reader that ends takes the whole server with it
-            log.exception("cannot read the keys of %s", self._name)
+            log.exception("cannot read the keys of %s", self.name)
             self.trouble = "reading failed"
         else:
             if self.trouble is not None:
-                log.warning("the keys of %s are read again", self._name)
+                log.warning("the keys of %s are read again", self.name)
             self.trouble = None
 
     def _note(self, trouble: str) -> None:
         if trouble != self.trouble:
             kept = "those known stay" if self._ring.keys is not None else "its tokens are answered 503 until then"
-            log.warning("cannot read the keys of %s, %s: %s", self._name, kept, trouble)
+            log.warning("cannot read the keys of %s, %s: %s", self.name, kept, trouble)
         self.trouble = trouble
 
     async def _pause(self) -> None:

@@ -17,23 +17,24 @@ class RevokedSet(Generic[K]):
 
     def __init__(self, leeway_seconds: int) -> None:
         self._leeway_seconds = leeway_seconds
-        self._keys: set[K] = set()
+        self.keys: set[K] = set()
+        """The keys themselves, always this one set: it is asked for every request. To be read only."""
         self._by_expiry: list[tuple[int, K]] = []
 
     def __contains__(self, key: K) -> bool:
-        return key in self._keys
+        return key in self.keys
 
     def add(self, rows: Iterable[tuple[K, int]]) -> None:
         """Add (key, expiry in seconds since the epoch) pairs. Nothing is ever taken back: a revocation is final."""
         for key, expires_at in rows:
-            if key not in self._keys:
-                self._keys.add(key)
+            if key not in self.keys:
+                self.keys.add(key)
                 heapq.heappush(self._by_expiry, (expires_at, key))
 
     def purge(self, now: float) -> None:
         """Forget what no longer matters at `now`."""
         while self._by_expiry and self._by_expiry[0][0] <= now - self._leeway_seconds:
-            self._keys.discard(heapq.heappop(self._by_expiry)[1])
+            self.keys.discard(heapq.heappop(self._by_expiry)[1])
 
 
 class _AirflowSet(RevokedSet[str]):
@@ -59,11 +60,13 @@ class Revocations:
         self.own: RevokedSet[tuple[str, str]] = RevokedSet(leeway_seconds)
         self.airflow: RevokedSet[str] = _AirflowSet(leeway_seconds)
 
+        self._own_keys, self._airflow_keys = self.own.keys, self.airflow.keys
+
     def __contains__(self, claims: Claims) -> bool:
-        own = self.own
+        own = self._own_keys
         if claims.token_id in own or (claims.login_key is not None and claims.login_key in own):
             return True
-        return claims.jti in self.airflow and self._is_airflows(claims)
+        return claims.jti.lower() in self._airflow_keys and self._is_airflows(claims)
 
     def fits_airflow(self, claims: Claims) -> bool:
         """Whether Airflow's table can hold it: 32 characters for the id, a TIMESTAMP for the expiry, and no room for an

@@ -86,6 +86,20 @@ class Verifier:
         self._remember(token, claims)
         return claims
 
+    def read(self, token: object) -> Claims:
+        """Verify all of a token but its times: to end it, when it may not be accepted yet or any more.
+
+        Raises:
+            TokenError, KeysUnavailableError: as `verify`.
+        """
+        if type(token) is not str:
+            raise MalformedTokenError(f"a token is a str, not {type(token).__name__}")
+        return self._seen.get(token) or self._read(token)
+
+    def is_over(self, claims: Claims, now: float) -> bool:
+        """Whether they will be refused from now on whatever happens: nobody has to end them."""
+        return claims.expires_at <= now - self._leeway_seconds or claims.issued_at <= now - self._oldest_seconds
+
     def _check_times(self, claims: Claims, now: float) -> None:
         leeway = self._leeway_seconds
         if claims.expires_at <= now - leeway:

@@ -1,21 +1,19 @@
 """What the tests of administration share: an administrator, a person with one role, and cheap password hashes."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from typing import cast
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from asyncauth import AuthManager, Settings, passwords
 from asyncauth.admin import Actor
-from asyncauth.db.engine import make_engine
 from asyncauth.passwords import Scheme
-from tests.database.look import DIALECTS
-from tests.databases import Database, Databases
 from tests.managers import quiet
-from tests.reuse import Reused
 from tests.rows import add_role, add_user
+from tests.sharing import auth, database, engine, one_of_each, reused
+
+__all__ = ["auth", "database", "engine", "one_of_each", "reused"]
 
 READ, EDIT = ("can_read", "DAG:etl"), ("can_edit", "DAG:etl")
 MANAGE = ("can_edit", "Roles")
@@ -29,41 +27,6 @@ class People:
     root: Actor
     ada: Actor
     clerk: Actor
-
-
-@pytest.fixture(params=DIALECTS)
-def backend(request: pytest.FixtureRequest) -> str:
-    """One driver for each dialect; where the driver matters a test says so."""
-    return cast("str", request.param)
-
-
-@pytest.fixture(scope="session")
-def reused(databases: Databases) -> Reused:
-    """The databases that these tests share."""
-    return Reused(databases)
-
-
-@pytest.fixture
-def database(reused: Reused, backend: str) -> Iterator[Database]:
-    """A database without rows."""
-    taken = reused.take(backend)
-    yield taken
-    reused.give_back(backend, taken)
-
-
-@pytest.fixture
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    """Another program's way to the same database."""
-    made = make_engine(database_url, pool_size=5, timeout_seconds=5)
-    yield made
-    await made.dispose()
-
-
-@pytest.fixture
-async def auth(settings: Settings) -> AsyncIterator[AuthManager]:
-    """A started manager that looks for changes only when the test says so."""
-    async with AuthManager(quiet(settings)) as manager:
-        yield manager
 
 
 @pytest.fixture

@@ -10,9 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from asyncauth import AuthManager, Settings, admin
 from asyncauth.admin import Actor
 from asyncauth.db.tables import user_roles, users
-from asyncauth.errors import EscalationError, ForbiddenError
+from asyncauth.errors import EscalationError, ForbiddenError, RevokedTokenError
 from asyncauth.model import permission_key
 from tests.database.admin.conftest import EDIT, MANAGE, READ, People
+from tests.managers import quiet
 
 Attempt = Callable[[AuthManager, Actor], Any]
 GIVING: dict[str, Attempt] = {
@@ -41,6 +42,7 @@ ACTING: dict[str, Attempt] = {
     "deactivate": lambda auth, actor: admin.deactivate_user(auth, "clerk", actor=actor),
     "delete": lambda auth, actor: admin.delete_user(auth, "clerk", actor=actor),
     "key": lambda auth, actor: admin.create_api_key(auth, username="clerk", name="x", actor=actor),
+    "log out": lambda auth, actor: admin.end_tokens(auth, "clerk", actor=actor),
 }
 """What is done to clerk, who holds more than ada."""
 
@@ -80,6 +82,33 @@ async def test_a_key_narrows_its_owner(auth: AuthManager, people: People, attemp
         with pytest.raises(EscalationError):
             await work(auth, narrow)
     await work(auth, Actor(people.root.user_id, "root", scope=frozenset({permission_key(*MANAGE)})))
+
+
+async def test_ending_a_key(auth: AuthManager, people: People) -> None:
+    """Of somebody who holds more: refused, and the key lives."""
+    key = (await admin.create_api_key(auth, username="clerk", name="nightly")).value
+    narrow = Actor(people.clerk.user_id, "clerk", scope=frozenset({permission_key(*READ)}))
+    for actor in (people.ada, narrow):
+        with pytest.raises(EscalationError):
+            await admin.revoke_api_key(auth, key_id=key.id, actor=actor)
+        assert (await auth.get_user_from_token(key.text)).username == "clerk"
+    await admin.revoke_api_key(auth, key_id=key.id, actor=people.clerk)
+    with pytest.raises(RevokedTokenError):
+        await auth.get_user_from_token(key.text)
+
+
+async def test_oneself(settings: Settings, engine: AsyncEngine, people: People) -> None:
+    """Nobody holds more than themselves, though roles of groups count for whom something is done in any case."""
+    async with AuthManager(quiet(settings, group_roles=False)) as auth:
+        await admin.create_group(auth, "staff", roles=["Clerk"])
+        await admin.add_member(auth, group="staff", username="ada")
+        key = (await admin.create_api_key(auth, username="ada", name="mine", actor=people.ada)).value
+        await admin.end_tokens(auth, "ada", actor=people.ada)
+        await admin.set_password(auth, "ada", "mine", actor=people.ada)
+        await admin.revoke_api_key(auth, key_id=key.id, actor=people.ada)
+        other = (await admin.create_user(auth, username="eve", password=None, email="e@x.org", roles=["Viewer"])).value
+        with pytest.raises(EscalationError):
+            await admin.end_tokens(auth, "ada", actor=Actor(other.id, "eve"))
 
 
 async def test_what_is_harmless(auth: AuthManager, people: People) -> None:

@@ -2,6 +2,7 @@
 
 import json
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import delete, select, text
@@ -44,6 +45,25 @@ async def test_a_user_is_made_as_fab_makes_one(auth: AuthManager, engine: AsyncE
     who = users.c.created_by_fk, users.c.changed_by_fk, users.c.username
     assert (people.root.user_id, people.root.user_id, "Eve") in await rows(engine, *who)
     assert await auth.login("eve", "secret")
+
+
+async def test_a_user_that_somebody_deletes_at_once(
+    auth: AuthManager, engine: AsyncEngine, people: People, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was made is told all the same: it was true in the transaction that made it."""
+    write = auth.write
+
+    async def write_and_delete(work: Any) -> Any:
+        written = await write(work)
+        async with engine.begin() as connection:
+            await connection.execute(delete(users).where(users.c.username == "eve"))
+        return written
+
+    monkeypatch.setattr(auth, "write", write_and_delete)
+    made = (await admin.create_user(auth, username="eve", password=None, email="e@example.org")).value
+    assert (made.username, made.roles, made.active) == ("eve", (), True)
+    with pytest.raises(NotFoundError):
+        await admin.get_user(auth, "eve")
 
 
 async def test_what_is_refused_makes_nothing(auth: AuthManager, people: People) -> None:

@@ -1,41 +1,5 @@
 """The core's tests leave the tables as they are: their databases go from one to the next."""
 
-from collections.abc import AsyncIterator, Iterator
+from tests.sharing import auth, database, engine, reused
 
-import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine
-
-from asyncauth import AuthManager, Settings
-from asyncauth.db.engine import make_engine
-from tests.databases import Database, Databases
-from tests.managers import quiet
-from tests.reuse import Reused
-
-
-@pytest.fixture(scope="session")
-def reused(databases: Databases) -> Reused:
-    """The databases that these tests share."""
-    return Reused(databases)
-
-
-@pytest.fixture
-def database(reused: Reused, backend: str) -> Iterator[Database]:
-    """A database without rows."""
-    taken = reused.take(backend)
-    yield taken
-    reused.give_back(backend, taken)
-
-
-@pytest.fixture
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    """Another program's way to the same database."""
-    made = make_engine(database_url, pool_size=5, timeout_seconds=5)
-    yield made
-    await made.dispose()
-
-
-@pytest.fixture
-async def auth(settings: Settings) -> AsyncIterator[AuthManager]:
-    """A started manager that polls only when the test says so."""
-    async with AuthManager(quiet(settings)) as manager:
-        yield manager
+__all__ = ["auth", "database", "engine", "reused"]

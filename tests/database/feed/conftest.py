@@ -1,54 +1,15 @@
 """What the tests of the change log share: databases used by one after the other, and managers that look when told."""
 
-from collections.abc import AsyncIterator, Iterator
-from typing import cast
+from collections.abc import Iterator
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine
 
-from asyncauth import AuthManager, Settings
-from asyncauth.db.engine import make_engine
 from asyncauth.db.tables import fab
-from tests.database.look import DIALECTS
-from tests.databases import Database, Databases
-from tests.managers import quiet
-from tests.reuse import Reused
+from tests.databases import Database
 from tests.servers.base import ADMIN
+from tests.sharing import auth, database, engine, one_of_each, reused
 
-
-@pytest.fixture(params=DIALECTS)
-def backend(request: pytest.FixtureRequest) -> str:
-    """One driver for each dialect; where the driver matters a test says so."""
-    return cast("str", request.param)
-
-
-@pytest.fixture(scope="session")
-def reused(databases: Databases) -> Reused:
-    """The databases that these tests share."""
-    return Reused(databases)
-
-
-@pytest.fixture
-def database(reused: Reused, backend: str) -> Iterator[Database]:
-    """A database without rows. For tests that leave the triggers alone."""
-    taken = reused.take(backend)
-    yield taken
-    reused.give_back(backend, taken)
-
-
-@pytest.fixture
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    """Another program's way to the same database."""
-    made = make_engine(database_url, pool_size=5, timeout_seconds=5)
-    yield made
-    await made.dispose()
-
-
-@pytest.fixture
-async def auth(settings: Settings) -> AsyncIterator[AuthManager]:
-    """A started manager that looks for changes only when the test says so."""
-    async with AuthManager(quiet(settings)) as manager:
-        yield manager
+__all__ = ["auth", "database", "engine", "one_of_each", "reused"]
 
 
 @pytest.fixture

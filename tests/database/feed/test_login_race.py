@@ -10,6 +10,7 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from asyncauth import AuthManager, Settings, passwords
+from asyncauth.clock import Clock
 from asyncauth.db.tables import cutoffs, users
 from asyncauth.errors import LoginError, RevokedTokenError
 from asyncauth.login import database as login
@@ -80,12 +81,11 @@ async def test_changed_and_not_yet_committed(auth: AuthManager, engine: AsyncEng
 
 @pytest.mark.parametrize("change", CHANGES, ids=["password", "active"])
 async def test_changed_right_after_the_note(
-    auth: AuthManager, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch, change: str
+    settings: Settings, engine: AsyncEngine, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     """The login goes through, and what comes out of it ends with the change: also if the token is signed much later."""
     note = login._note_success
     late = [0.0]
-    monkeypatch.setattr(auth, "_now", lambda: time.time() + late[0])
 
     async def and_then(*arguments: object) -> bool:
         noted = await note(*arguments)  # type: ignore[arg-type]
@@ -94,12 +94,14 @@ async def test_changed_right_after_the_note(
         return noted
 
     monkeypatch.setattr(login, "_note_success", and_then)
-    token = await auth.login("ada", PASSWORD)
-    await run(engine, f"UPDATE ab_user SET active = true WHERE id = {ADA}")
-    late[0] = 0
-    await poll(auth)
-    with pytest.raises(RevokedTokenError):
-        await auth.get_user_from_token(token)
+    clock = Clock(now=lambda: time.time() + late[0])
+    async with AuthManager(quiet(settings), clock=clock) as auth:
+        token = await auth.login("ada", PASSWORD)
+        await run(engine, f"UPDATE ab_user SET active = true WHERE id = {ADA}")
+        late[0] = 0
+        await poll(auth)
+        with pytest.raises(RevokedTokenError):
+            await auth.get_user_from_token(token)
 
 
 async def test_a_login_in_the_second_of_a_cut_off(settings: Settings, engine: AsyncEngine) -> None:

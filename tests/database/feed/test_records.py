@@ -5,8 +5,8 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from asyncauth.db.migrate import upgrade
+from asyncauth.db.record_triggers import MANY
 from asyncauth.db.tables import changes
-from asyncauth.db.triggers import MANY
 from tests.database.feed.people import ADA, BOB, EDITOR, EVE, OPERATOR, VIEWER, add_people
 from tests.databases import Database
 

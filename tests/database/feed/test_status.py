@@ -3,6 +3,7 @@
 import subprocess
 import sys
 from collections.abc import AsyncIterator
+from typing import Any
 from unittest.mock import Mock, create_autospec
 
 import pytest
@@ -74,6 +75,25 @@ async def test_the_numbers_move(auth: AuthManager, engine: AsyncEngine, clock: F
     await auth.close()
     with pytest.raises(ClosedError):
         auth.status()
+
+
+@pytest.mark.parametrize("backend", ["sqlite+aiosqlite"], indirect=True)
+async def test_the_proof_counts_from_when_the_question_was_sent(
+    auth: AuthManager, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer tells what was true before it was on its way: who was frozen meanwhile, or waited, has less left."""
+    database = running(auth).database
+    ask = database.ask
+
+    async def ask_slowly(*arguments: Any) -> Any:
+        rows = await ask(*arguments)
+        clock.advance(4)
+        return rows
+
+    monkeypatch.setattr(database, "ask", ask_slowly)
+    await poll(auth)
+    status = auth.status()
+    assert (status.proven_for_seconds, status.seconds_since_proof) == (STALENESS_SECONDS - 4, 4)
 
 
 @pytest.mark.parametrize("backend", ["postgresql+asyncpg", "postgresql+psycopg"], indirect=True)

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 from urllib.parse import quote
 
 import anyio.to_thread
@@ -12,13 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from asyncauth import AuthManager, Settings
 from asyncauth.db.migrate import upgrade
-from asyncauth.errors import RevokedTokenError
+from asyncauth.errors import DatabaseUnavailableError, RevokedTokenError
 from tests.clients import ClientError, run_sql
 from tests.database.feed.people import ADA, BOB, add_people
 from tests.database.foreign import make_fab
 from tests.database.look import execute, wrong
 from tests.databases import Database, Databases
 from tests.managers import FakeClock, count_loads, poll, quiet, running
+from tests.statements import count_statements
+from tests.waiting import settle
 
 STALENESS_SECONDS, AGE_SECONDS = 10.0, 300.0
 SERVERS = pytest.mark.parametrize("backend", ["postgresql+asyncpg", "mysql+aiomysql"], indirect=True)
@@ -87,6 +90,52 @@ async def test_lost_triggers_are_noticed_and_mended(auth: AuthManager, database:
         await upkeep.check_triggers()
         assert (auth.status().degraded, auth.status().users) == (None, 0)
         assert follower.flushes == {"triggers are missing": number + 1, "the triggers stand again": number + 1}
+
+
+async def test_a_check_costs_no_statement(auth: AuthManager, database: Database) -> None:
+    """It is one more column of a look, as long as no trigger and no table comes or goes."""
+    assert await statements_of_a_check(auth) == 1
+    for script in LOST[database.host.dialect]:
+        await anyio.to_thread.run_sync(run_sql, database, script)
+        assert await statements_of_a_check(auth) > 1, script
+        assert auth.status().degraded == "no triggers", script
+        assert await upgrade(database.url) is True, script
+        assert await statements_of_a_check(auth) > 1, script
+        assert auth.status().degraded is None, script
+        assert await statements_of_a_check(auth) == 1, script
+
+
+async def statements_of_a_check(auth: AuthManager) -> int:
+    """How many statements there are from one look to the next with a check between them."""
+    upkeep = running(auth).upkeep
+    due = asyncio.create_task(upkeep.is_check_due())
+    await settle()
+    with count_statements() as statements:
+        await poll(auth)
+        if await due:
+            await upkeep.check_triggers()
+    return len(statements)
+
+
+async def test_a_check_does_not_outlive_a_look_that_fails(auth: AuthManager, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next one is asked without it: a catalogue that is locked must not end the proof."""
+    database, asked = running(auth).database, []
+    original = database.ask
+
+    async def ask(statement: Any, *arguments: Any) -> Any:
+        asked.append("schema_text" in str(statement))
+        if asked[-1]:
+            raise DatabaseUnavailableError("locked")
+        return await original(statement, *arguments)
+
+    monkeypatch.setattr(database, "ask", ask)
+    due = asyncio.create_task(running(auth).upkeep.is_check_due())
+    await settle()
+    with pytest.raises(DatabaseUnavailableError):
+        await poll(auth)
+    await poll(auth)
+    assert not await due
+    assert asked == [True, False]
 
 
 async def test_without_triggers_entries_live_shortly(auth: AuthManager, database: Database, clock: FakeClock) -> None:

@@ -1,38 +1,16 @@
 """A database that goes from test to test, another program's way to it, and a manager that looks when it is told."""
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from asyncauth import AuthManager, Settings
-from asyncauth.db.engine import make_engine
-from tests.databases import Database, Databases
 from tests.faults.feed.world import World, make_world
 from tests.managers import quiet
-from tests.reuse import Reused
+from tests.sharing import database, engine, reused
 
-
-@pytest.fixture(scope="session")
-def reused(databases: Databases) -> Reused:
-    """The databases that these tests share."""
-    return Reused(databases)
-
-
-@pytest.fixture
-def database(reused: Reused, backend: str) -> Iterator[Database]:
-    """A database without rows."""
-    taken = reused.take(backend)
-    yield taken
-    reused.give_back(backend, taken)
-
-
-@pytest.fixture
-async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
-    """Another program's way to the same database."""
-    made = make_engine(database_url, pool_size=10, timeout_seconds=5)
-    yield made
-    await made.dispose()
+__all__ = ["database", "engine", "reused"]
 
 
 @pytest.fixture

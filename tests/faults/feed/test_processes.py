@@ -53,12 +53,11 @@ async def test_a_writer_is_killed(
     settings: Settings, auth: AuthManager, engine: AsyncEngine, world: World, full: bool
 ) -> None:
     """At any moment: every change is whole or not there, and the others know which."""
-    numbers = f"{world.roles[0]} {world.roles[1]} {world.permission} {world.holder} {world.other}"
     states = set()
     for _ in range(30 if full else 1):
         world.check(await auth.get_user(world.holder))
         async with Worker(settings) as writer:
-            await writer.say(f"write {numbers}")
+            await writer.say(f"write {numbers(world)}")
             for _ in range(random.randint(1, 20)):  # noqa: S311
                 assert await writer.hear() == "written"
             await asyncio.sleep(random.uniform(0, 0.01))  # noqa: S311
@@ -70,6 +69,27 @@ async def test_a_writer_is_killed(
             assert (await auth.get_user(world.holder)) == (await fresh.get_user(world.holder))
         states.add((await auth.get_user(world.holder)).roles[0].id)
     assert states <= set(world.roles)
+
+
+@pytest.mark.parametrize("backend", ONE_OF_EACH, indirect=True)
+async def test_a_writer_is_killed_halfway(settings: Settings, auth: AuthManager, world: World) -> None:
+    """Between two statements of one change: nothing of it is there, neither for who had it in memory nor in the
+    database."""
+    people = [world.holder, world.other]
+    before = [await auth.get_user(user_id) for user_id in people]
+    async with Worker(settings) as writer:
+        await writer.say(f"halfway {numbers(world)}")
+        assert await writer.hear() == "halfway"
+        writer.send(signal.SIGKILL)
+    await poll(auth)
+    assert [await auth.get_user(user_id) for user_id in people] == before
+    async with AuthManager(quiet(settings)) as fresh:
+        assert [await fresh.get_user(user_id) for user_id in people] == before
+
+
+def numbers(world: World) -> str:
+    """What a worker has to be told before it can write."""
+    return f"{world.roles[0]} {world.roles[1]} {world.permission} {world.holder} {world.other}"
 
 
 @pytest.mark.parametrize("backend", ["sqlite+aiosqlite"], indirect=True)

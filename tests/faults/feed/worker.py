@@ -2,7 +2,8 @@
 
 `python -m tests.faults.feed.worker` reads a JSON object with the settings first. Then each line is the id of a user,
 answered with `STATUS GRANTED`: 200 and whether the user may read what `World` moves and `OWN[0]`; 401 or 503. The
-line `write ROLE ROLE PERMISSION HOLDER OTHER` makes it write for ever: one transaction of `World.swap` after the other.
+line `write ROLE ROLE PERMISSION HOLDER OTHER` makes it write for ever: one transaction of `World.swap` after the other;
+with `halfway` in place of `write` it says so after the first statement of one, and stays there.
 """
 
 import asyncio
@@ -15,6 +16,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from anyio import to_thread
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from asyncauth import AuthError, AuthManager, Settings
 from tests.faults.feed.world import OWN, World, allows
@@ -29,12 +31,18 @@ async def answer(auth: AuthManager, user_id: int) -> str:
     return f"200 {allows(user, OWN[0])}"
 
 
-async def write(auth: AuthManager, numbers: list[int]) -> None:
-    """Swap without a pause."""
+async def write(auth: AuthManager, how: str, numbers: list[int]) -> None:
+    """Swap without a pause, or for ever in the middle of one."""
     first, second, permission, holder, other = numbers
     world = World(holder, other, (first, second), permission, (0, 0))
+
+    async def half(connection: AsyncConnection) -> None:
+        await world.move_permission(connection)
+        print("halfway", flush=True)
+        await asyncio.Event().wait()
+
     while True:
-        await auth.write(world.swap)
+        await auth.write(half if how == "halfway" else world.swap)
         print("written", flush=True)
 
 
@@ -48,8 +56,8 @@ async def main() -> None:
     async with AuthManager(Settings(**settings)) as auth:
         print("started", flush=True)
         while line := (await lines.readline()).decode().split():
-            if line[0] == "write":
-                await write(auth, [int(number) for number in line[1:]])
+            if line[0] in {"write", "halfway"}:
+                await write(auth, line[0], [int(number) for number in line[1:]])
             print(await answer(auth, int(line[0])), flush=True)
     transport.close()
 

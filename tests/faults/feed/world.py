@@ -32,8 +32,7 @@ class World:
     async def swap(self, connection: AsyncConnection) -> None:
         """Go to the other state: each user gets the other's role, and the permission goes with its holder."""
         before, after = self.roles[self.state], self.roles[1 - self.state]
-        moved = role_permissions.c.permission_view_id == self.permission
-        await connection.execute(update(role_permissions).where(moved).values(role_id=after))
+        await self.move_permission(connection)
         for user_id, role_id in ((self.holder, after), (self.other, before)):
             await connection.execute(update(user_roles).where(user_roles.c.user_id == user_id).values(role_id=role_id))
         self.state = 1 - self.state
@@ -56,12 +55,16 @@ class World:
 
     async def move(self, connection: AsyncConnection) -> None:
         """Let the permission go from one role to the other, and the second user lose the role that gives it up."""
-        before, after = self.roles[self.state], self.roles[1 - self.state]
-        moved = role_permissions.c.permission_view_id == self.permission
-        await connection.execute(update(role_permissions).where(moved).values(role_id=after))
+        before = self.roles[self.state]
+        await self.move_permission(connection)
         mine = user_roles.c.user_id == self.other, user_roles.c.role_id == before
         await connection.execute(delete(user_roles).where(*mine))
         self.state = 1 - self.state
+
+    async def move_permission(self, connection: AsyncConnection) -> None:
+        """The first statement of both: by itself it leaves a state that no transaction ever commits."""
+        moved = role_permissions.c.permission_view_id == self.permission
+        await connection.execute(update(role_permissions).where(moved).values(role_id=self.roles[1 - self.state]))
 
     async def take(self, connection: AsyncConnection, number: int = 0) -> None:
         """Take from a role what it permits in any state."""

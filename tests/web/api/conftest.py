@@ -1,6 +1,6 @@
 """What the tests of the REST API share: the real app over ASGI, on one driver of SQLite and one of PostgreSQL."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from typing import Any, cast
 
 import httpx
@@ -11,11 +11,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from asyncauth import AuthManager, Settings, passwords
 from asyncauth.api import make_app
 from asyncauth.passwords import Scheme
-from tests.databases import Database, Databases
 from tests.managers import quiet
-from tests.reuse import Reused
 from tests.rows import Pair, add_role, add_user, through
+from tests.sharing import database, reused
 from tests.web.conftest import bearer
+
+__all__ = ["database", "reused"]
 
 CHEAP = Scheme("scrypt:16:1:1", n=16, r=1, p=1)
 USERS: list[Pair] = [(f"can_{what}", "Users") for what in ("create", "read", "edit", "delete")]
@@ -32,20 +33,6 @@ Call = Callable[..., Awaitable[httpx.Response]]
 def backend(request: pytest.FixtureRequest) -> str:
     """Those two."""
     return cast("str", request.param)
-
-
-@pytest.fixture(scope="session")
-def reused(databases: Databases) -> Reused:
-    """The databases that these tests share."""
-    return Reused(databases)
-
-
-@pytest.fixture
-def database(reused: Reused, backend: str) -> Iterator[Database]:
-    """A database without rows."""
-    taken = reused.take(backend)
-    yield taken
-    reused.give_back(backend, taken)
 
 
 @pytest.fixture(autouse=True)

@@ -10,7 +10,7 @@ from asyncauth.errors import NotFoundError
 from asyncauth.pages import role_permissions
 from tests.rows import add_permission, add_role, through
 from tests.web.api.conftest import ROLES
-from tests.web.pages.browser import Browser, Page
+from tests.web.pages.browser import Browser, Page, Values
 from tests.web.pages.conftest import EDIT, PASSWORD, READ, make_user
 
 
@@ -29,7 +29,7 @@ def values(*pairs: tuple[str, str]) -> list[str]:
     return [json.dumps(pair) for pair in pairs]
 
 
-async def save(browser: Browser, page: Page, role: str, sent: dict[str, str | list[str]] | None = None) -> Page:
+async def save(browser: Browser, page: Page, role: str, sent: Values | None = None) -> Page:
     """Send the boxes."""
     return await browser.fill(page, f"/auth/roles/edit/{role}", sent, method="post")
 

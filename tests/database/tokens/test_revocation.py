@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 from sqlalchemy import delete, event, func, insert, select, text
@@ -11,12 +12,13 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from asyncauth import AuthManager, Settings
 from asyncauth.db.migrate import upgrade
 from asyncauth.db.tables import airflow_revocations, revocations
-from asyncauth.errors import ExpiredTokenError, RevokedTokenError, SignatureError, TokenError
+from asyncauth.errors import ExpiredTokenError, ImmatureTokenError, RevokedTokenError, SignatureError, TokenError
 from asyncauth.tasks import BACKGROUND
 from tests.databases import Database
 from tests.forge import NOW, claims, forge
 from tests.managers import FakeClock, poll, quiet, running
 from tests.rows import add_user
+from tests.sharing import on_sqlite
 from tests.statements import count_statements
 from tests.waiting import until
 
@@ -150,7 +152,7 @@ async def test_revoking_twice_is_no_error(here: Worker, there: Worker) -> None:
     assert not await there.accepts(token)
 
 
-@pytest.mark.parametrize("backend", ["sqlite+aiosqlite"], indirect=True)
+@on_sqlite
 async def test_what_can_be_revoked(here: Worker) -> None:
     """A token of ours, expired ones included; nothing else."""
     await here.auth.revoke_token(here.token(exp=NOW - 60))
@@ -161,7 +163,22 @@ async def test_what_can_be_revoked(here: Worker) -> None:
         await here.auth.revoke_token(forge(claims(), secret="another"))
 
 
+@on_sqlite
+@pytest.mark.parametrize("claim", ["nbf", "iat"])
+async def test_a_token_that_is_not_valid_yet_can_be_revoked(here: Worker, claim: str) -> None:
+    """It stays so when its time comes."""
+    when: dict[str, Any] = {claim: NOW + 30}
+    token = here.token(**when)
+    with pytest.raises(ImmatureTokenError):
+        await here.accepts(token)
+    assert await here.auth.revoke_token(token)
+    here.clock.now = NOW + 31
+    assert not await here.accepts(token)
+    assert await here.accepts(here.token("other", **when))
+
+
 @both
+@on_sqlite
 async def test_a_revocation_outlives_its_token(here: Worker, there: Worker) -> None:
     """Through the leeway, in which the token would still pass, the answer is no on both workers; then it is expired."""
     token = here.token()
@@ -354,6 +371,7 @@ async def test_one_row_in_the_place_of_another(here: Worker, engine: AsyncEngine
     assert not await here.accepts(first)
 
 
+@on_sqlite
 async def test_rows_that_are_deleted_stay_revoked_and_cost_nothing(here: Worker, engine: AsyncEngine) -> None:
     """A revocation is final. The next polls are one statement each again, until its token has expired too."""
     tokens = [here.token(f"x-{number}", exp=NOW + 50 + number) for number in range(3)]
@@ -374,6 +392,7 @@ async def test_rows_that_are_deleted_stay_revoked_and_cost_nothing(here: Worker,
     assert not await here.accepts(here.token("x-new"))
 
 
+@on_sqlite
 async def test_expired_rows_cost_nothing(here: Worker, engine: AsyncEngine) -> None:
     """Rows of expired tokens, however many, are neither read nor kept in mind."""
     async with engine.begin() as connection:
@@ -384,6 +403,7 @@ async def test_expired_rows_cost_nothing(here: Worker, engine: AsyncEngine) -> N
     assert len(statements) == 1
 
 
+@on_sqlite
 async def test_a_revocation_during_a_poll(here: Worker) -> None:
     """A token revoked here while a poll is under way, which does not show it yet, is not forgotten by it."""
     for number in range(10):

@@ -31,6 +31,7 @@ from asyncauth.passwords import Scheme, make
 from tests.forge import NOW
 from tests.managers import FakeClock, poll, quiet, running
 from tests.rows import add_user
+from tests.sharing import on_sqlite
 from tests.statements import count_statements
 
 PASSWORD = "correct horse"
@@ -118,6 +119,7 @@ async def count(engine: AsyncEngine, *conditions: Any) -> int:
         return len((await connection.execute(select(refresh_tokens.c.hash).where(*conditions))).all())
 
 
+@on_sqlite
 async def test_a_login_is_carried_on(auth: AuthManager, other: AuthManager, ada: int, clock: FakeClock) -> None:
     """Pair after pair on any worker, each with the same `sid`; the numbers in a pair are those of its tokens."""
     pair = await auth.login_pair("ADA", PASSWORD)
@@ -188,7 +190,7 @@ async def test_of_many_at_once_one_wins(settings: Settings, clock: FakeClock, ad
 
 
 @pytest.mark.parametrize(("passed", "let_off"), [(0, True), (GRACE - 1, True), (GRACE, False), (GRACE + 500, False)])
-@pytest.mark.parametrize("backend", ["sqlite+aiosqlite"], indirect=True)
+@on_sqlite
 async def test_the_very_second_in_which_the_grace_ends(
     auth: AuthManager, pair: TokenPair, clock: FakeClock, passed: int, let_off: bool
 ) -> None:
@@ -257,6 +259,15 @@ async def test_ending_a_login(auth: AuthManager, other: AuthManager, ada: int) -
         assert not await accepts(new, second)
 
 
+@on_sqlite
+async def test_an_expired_access_token_ends_its_login(auth: AuthManager, pair: TokenPair, clock: FakeClock) -> None:
+    """Who logs out late does log out: the refresh token would still be good."""
+    clock.advance(ACCESS + 1)
+    assert await refused(auth.get_user_from_token(pair.access_token)) is ExpiredTokenError
+    assert await auth.end_login(pair.access_token)
+    assert await refused(auth.refresh(pair.refresh_token)) is RevokedTokenError
+
+
 async def test_ending_and_refreshing_at_once_leaves_nothing_alive(
     auth: AuthManager, other: AuthManager, ada: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -285,7 +296,7 @@ async def test_ending_and_refreshing_at_once_leaves_nothing_alive(
                 assert await refused(worker.refresh(left.refresh_token)) is RevokedTokenError
 
 
-@pytest.mark.parametrize("backend", ["sqlite+aiosqlite"], indirect=True)
+@on_sqlite
 async def test_the_very_second_of_the_idle_expiry(auth: AuthManager, ada: int, clock: FakeClock) -> None:
     """Counted anew with each refresh."""
     pair = await auth.login_pair("ada", PASSWORD)
@@ -299,7 +310,7 @@ async def test_the_very_second_of_the_idle_expiry(auth: AuthManager, ada: int, c
     assert await auth.refresh(pair.refresh_token)
 
 
-@pytest.mark.parametrize("backend", ["sqlite+aiosqlite"], indirect=True)
+@on_sqlite
 async def test_the_very_second_of_the_absolute_expiry(auth: AuthManager, ada: int, clock: FakeClock) -> None:
     """However often it was refreshed; no token of the login outlives it."""
     pair = await auth.login_pair("ada", PASSWORD)
@@ -314,7 +325,7 @@ async def test_the_very_second_of_the_absolute_expiry(auth: AuthManager, ada: in
     assert await refused(auth.get_user_from_token(pair.access_token)) is ExpiredTokenError
 
 
-@pytest.mark.parametrize("backend", ["sqlite+aiosqlite"], indirect=True)
+@on_sqlite
 async def test_an_ended_login_stays_ended_as_long_as_its_tokens_live(
     auth: AuthManager, pair: TokenPair, clock: FakeClock
 ) -> None:
@@ -407,6 +418,7 @@ async def test_logging_out_everywhere_waits_for_a_refresh(
         ("DELETE FROM ab_user", UserNotFoundError),
     ],
 )
+@on_sqlite
 async def test_who_is_gone_refreshes_nothing(
     auth: AuthManager, engine: AsyncEngine, ada: int, pair: TokenPair, statement: str, expected: type[AuthError]
 ) -> None:
@@ -434,7 +446,7 @@ MALFORMED = [None, 7, b"rt_" + b"x" * 43, "", "rt_", "rt_" + "x" * 42, "rt_" + "
 MALFORMED += ["rt_" + "x" * 43 + "\n", " rt_" + "x" * 43, *("rt_" + "x" * 42 + end for end in "=.é\0\ud800")]
 
 
-@pytest.mark.parametrize("backend", ["sqlite+aiosqlite"], indirect=True)
+@on_sqlite
 async def test_malformed_tokens(auth: AuthManager, pair: TokenPair) -> None:
     """Refused without a question to the database; one that is made up costs one; an access token is none."""
     with count_statements() as statements:
@@ -447,7 +459,7 @@ async def test_malformed_tokens(auth: AuthManager, pair: TokenPair) -> None:
     assert await refused(auth.get_user_from_token(pair.refresh_token)) is not None
 
 
-@pytest.mark.parametrize("backend", ["sqlite+aiosqlite"], indirect=True)
+@on_sqlite
 async def test_off_by_default(settings: Settings, pair: TokenPair, ada: int) -> None:
     """It says what to set; ending a login works all the same."""
     async with AuthManager(settings.model_copy(update={"refresh_tokens": False})) as off:
@@ -457,6 +469,7 @@ async def test_off_by_default(settings: Settings, pair: TokenPair, ada: int) -> 
         assert await off.end_login(pair.refresh_token)
 
 
+@on_sqlite
 async def test_a_wrong_password_starts_nothing(auth: AuthManager, engine: AsyncEngine, ada: int) -> None:
     """As `login`."""
     assert await refused(auth.login_pair("ada", "wrong")) is LoginError
@@ -464,7 +477,7 @@ async def test_a_wrong_password_starts_nothing(auth: AuthManager, engine: AsyncE
         assert (await connection.execute(select(logins))).all() == []
 
 
-@pytest.mark.parametrize("backend", ["sqlite+aiosqlite"], indirect=True)
+@on_sqlite
 async def test_a_user_who_is_changed_during_the_login(
     auth: AuthManager, engine: AsyncEngine, ada: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -481,7 +494,7 @@ async def test_a_user_who_is_changed_during_the_login(
     assert await count(engine) == 0
 
 
-@pytest.mark.parametrize("backend", ["sqlite+aiosqlite"], indirect=True)
+@on_sqlite
 async def test_a_flood_of_made_up_tokens_is_bounded(auth: AuthManager, settings: Settings) -> None:
     """Few are asked for at the same time, and none takes the lock of a writer."""
     database = running(auth).database

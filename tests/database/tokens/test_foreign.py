@@ -17,6 +17,7 @@ from tests.conftest import NAME, SECRET
 from tests.idp import Idp
 from tests.managers import poll, quiet
 from tests.rows import add_user, through
+from tests.sharing import on_sqlite
 from tests.statements import count_statements
 
 IDP = Idp()
@@ -55,6 +56,7 @@ async def change(auth: AuthManager, user_id: int, **values: Any) -> None:
     await poll(auth)
 
 
+@on_sqlite
 async def test_no_statement_when_warm(auth: AuthManager) -> None:
     """One more than by id when cold, none from then on, and the same user as by id."""
     user_id = await add(auth, "ada")
@@ -71,6 +73,7 @@ async def test_no_statement_when_warm(auth: AuthManager) -> None:
     assert not statements
 
 
+@on_sqlite
 async def test_digits_are_a_name(auth: AuthManager) -> None:
     """Their `1` is nobody here, until somebody is called so; and that is still not our user 1."""
     first = await add(auth, "ada")
@@ -118,6 +121,7 @@ async def test_two_names_change_places(auth: AuthManager) -> None:
     assert [(await auth.get_user_from_token(token)).id for token in tokens] == [second, first]
 
 
+@on_sqlite
 async def test_who_is_gone_or_inactive(auth: AuthManager) -> None:
     """As with tokens of our own."""
     user_id = await add(auth, "ada")
@@ -145,6 +149,7 @@ async def test_by_email(settings: Settings, path: Path) -> None:
                     await auth.get_user_from_token(token)
 
 
+@on_sqlite
 async def test_a_foreign_token_is_revoked(auth: AuthManager) -> None:
     """By its issuer and id: a token of the same id of ours is another."""
     await add(auth, "ada")
@@ -156,6 +161,7 @@ async def test_a_foreign_token_is_revoked(auth: AuthManager) -> None:
     assert auth.find_user_from_token(other) is not None
 
 
+@on_sqlite
 async def test_many_at_once_ask_for_few_at_a_time(auth: AuthManager) -> None:
     """First requests of fifty people wait for their turn; none fails."""
     names = [f"user{number}" for number in range(50)]

@@ -32,6 +32,7 @@ from asyncauth.tokens.cutoffs import DELETED
 from tests.forge import NOW
 from tests.managers import FakeClock, poll, quiet, running
 from tests.rows import add_role, add_user
+from tests.sharing import on_sqlite
 from tests.statements import count_statements
 from tests.waiting import until
 
@@ -91,6 +92,7 @@ async def refusal(auth: AuthManager, token: object) -> type[AuthError]:
     return type(caught.value)
 
 
+@on_sqlite
 async def test_a_warm_request_sends_nothing_and_waits_for_nothing(
     auth: AuthManager, ada: int, key: admin.NewApiKey
 ) -> None:
@@ -115,7 +117,7 @@ async def test_a_warm_request_sends_nothing_and_waits_for_nothing(
     [(None, {READ, EDIT}), ([READ], {READ}), ([READ, ELSE], {READ}), ([ELSE], set()), ([], set())],
     ids=["none", "one", "one and another's", "another's", "empty"],
 )
-@pytest.mark.parametrize("backend", ["sqlite+aiosqlite"], indirect=True)
+@on_sqlite
 async def test_scopes_only_narrow(
     auth: AuthManager, ada: int, scopes: list[tuple[str, str]] | None, allowed: set[tuple[str, str]]
 ) -> None:
@@ -132,6 +134,7 @@ async def test_scopes_only_narrow(
         auth.serialize_user(user)
 
 
+@on_sqlite
 async def test_scopes_follow_what_the_owner_may(auth: AuthManager, ada: int) -> None:
     """A permission that the owner gains counts if it is in the scope, and one that the owner loses is gone."""
     made = (await admin.create_api_key(auth, username="ada", name="nightly", scopes=[READ, ELSE])).value
@@ -197,6 +200,7 @@ async def test_scopes_changed_by_hand_count(auth: AuthManager, engine: AsyncEngi
     assert may(auth, await auth.get_user_from_token(key.text)) == {EDIT}
 
 
+@on_sqlite
 async def test_a_load_that_a_change_overtakes_is_done_again(
     auth: AuthManager, engine: AsyncEngine, key: admin.NewApiKey
 ) -> None:
@@ -224,6 +228,7 @@ async def test_a_load_that_a_change_overtakes_is_done_again(
     assert running(auth).api_keys.loads == 2
 
 
+@on_sqlite
 async def test_revoked_while_the_owner_is_loaded(
     auth: AuthManager, engine: AsyncEngine, ada: int, key: admin.NewApiKey
 ) -> None:
@@ -243,7 +248,7 @@ async def test_revoked_while_the_owner_is_loaded(
         await auth.get_user_from_token(key.text)
 
 
-@pytest.mark.parametrize("backend", ["sqlite+aiosqlite"], indirect=True)
+@on_sqlite
 async def test_the_very_second_of_expiry(auth: AuthManager, clock: FakeClock, ada: int) -> None:
     """On the wall clock, without leeway: accepted before it, refused from it on."""
     made = (await admin.create_api_key(auth, username="ada", name="short", expires_at=NOW + 60)).value
@@ -271,7 +276,7 @@ MALFORMED = [
 ]
 
 
-@pytest.mark.parametrize("backend", ["sqlite+aiosqlite"], indirect=True)
+@on_sqlite
 async def test_malformed_keys(auth: AuthManager) -> None:
     """Each is refused as 401 without a question to the database."""
     with count_statements() as statements:
@@ -287,6 +292,7 @@ async def test_malformed_keys(auth: AuthManager) -> None:
     assert statements == []
 
 
+@on_sqlite
 async def test_a_wrong_secret(auth: AuthManager, key: admin.NewApiKey) -> None:
     """Every other secret is refused, from memory, as is another key's; the ids are not confused."""
     other = (await admin.create_api_key(auth, username="ada", name="other")).value
@@ -300,6 +306,7 @@ async def test_a_wrong_secret(auth: AuthManager, key: admin.NewApiKey) -> None:
     assert statements == []
 
 
+@on_sqlite
 async def test_a_flood_of_unknown_ids_is_bounded(auth: AuthManager, ada: int, key: admin.NewApiKey) -> None:
     """Few are asked for at the same time, those who ask for one id share a question, and nothing is remembered."""
     await auth.get_user_from_token(key.text)
@@ -329,7 +336,7 @@ async def test_a_flood_of_unknown_ids_is_bounded(auth: AuthManager, ada: int, ke
     assert len(statements) == 2
 
 
-@pytest.mark.parametrize("backend", ["sqlite+aiosqlite"], indirect=True)
+@on_sqlite
 async def test_a_flood_that_waits_too_long_is_told_so(settings: Settings, ada: int) -> None:
     """With a database that does not answer: 503 at the deadline, and users go on from memory."""
     settings = quiet(settings, database_timeout_seconds=0.5)
@@ -391,7 +398,7 @@ async def test_last_use_is_written_in_batches(
     assert statements == []
 
 
-@pytest.mark.parametrize("backend", ["sqlite+aiosqlite"], indirect=True)
+@on_sqlite
 async def test_uses_that_cannot_be_written_are_kept(
     auth: AuthManager, clock: FakeClock, key: admin.NewApiKey, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -455,6 +462,7 @@ async def test_keys_of_a_deleted_user_do_not_live_again(
     assert await refusal(auth, key.text) is RevokedTokenError
 
 
+@on_sqlite
 async def test_a_bad_key_goes_before_a_bad_consistency_token(auth: AuthManager, key: admin.NewApiKey) -> None:
     """Nobody has a question about changes answered before it is known who asks."""
     for bad in ("ak_", key.text[:-1] + ("A" if key.text[-1] != "A" else "B")):
@@ -464,6 +472,7 @@ async def test_a_bad_key_goes_before_a_bad_consistency_token(auth: AuthManager, 
         await auth.get_user_from_token(key.text, at_least="garbage")
 
 
+@on_sqlite
 async def test_another_reason_leaves_keys_alone(auth: AuthManager, ada: int, key: admin.NewApiKey) -> None:
     """A new password or a logout everywhere ends tokens, not machines."""
     running(auth).cutoffs.add([(ada, NOW + 5, "password")])
@@ -497,7 +506,25 @@ async def test_what_is_told_about_keys(auth: AuthManager, engine: AsyncEngine, a
             await admin.create_api_key(auth, username="ada", name=name, scopes=scopes)
 
 
-@pytest.mark.parametrize("backend", ["sqlite+aiosqlite"], indirect=True)
+@on_sqlite
+async def test_a_new_secret_ends_no_key_while_the_former_is_known(settings: Settings, key: admin.NewApiKey) -> None:
+    """What was made with the one before is accepted, new keys are made with the new one alone."""
+    former = settings.api_key_secret
+    async with AuthManager(quiet(settings, api_key_secret="n" * 32, api_key_former_secrets=("x" * 32, former))) as auth:
+        assert (await auth.get_user_from_token(key.text)).username == "ada"
+        new = (await admin.create_api_key(auth, username="ada", name="new")).value
+        assert (await auth.get_user_from_token(new.text)).username == "ada"
+        assert await refusal(auth, f"{new.text[:-1]}{'A' if new.text[-1] != 'A' else 'B'}") is ApiKeyError
+    async with AuthManager(quiet(settings, api_key_secret="n" * 32)) as auth:
+        assert (await auth.get_user_from_token(new.text)).username == "ada"
+        assert await refusal(auth, key.text) is ApiKeyError
+    async with AuthManager(quiet(settings)) as auth:
+        assert await refusal(auth, new.text) is ApiKeyError
+    with pytest.raises(ConfigurationError, match="api_key_secret, or a former one"):
+        Settings(**{**settings.model_dump(exclude_unset=True), "api_key_former_secrets": "short"})
+
+
+@on_sqlite
 async def test_off_unless_a_secret_is_set(settings: Settings, key: admin.NewApiKey) -> None:
     """Every key is refused, and making one says what to set. Another secret ends all keys."""
     async with AuthManager(quiet(settings, api_key_secret=None)) as off:
@@ -510,6 +537,7 @@ async def test_off_unless_a_secret_is_set(settings: Settings, key: admin.NewApiK
         Settings(**{**settings.model_dump(), "api_key_secret": "x" * 31})
 
 
+@on_sqlite
 async def test_without_proof_nothing_is_granted(auth: AuthManager, clock: FakeClock, key: admin.NewApiKey) -> None:
     """An API key is bound to the lease like any other token."""
     user = await auth.get_user_from_token(key.text)
@@ -606,6 +634,7 @@ async def test_a_deleted_row_frees_no_id(auth: AuthManager, engine: AsyncEngine,
     assert (await admin.create_api_key(auth, username="ada", name="new")).value.id > key.id
 
 
+@on_sqlite
 async def test_upkeep_writes_uses(settings: Settings, engine: AsyncEngine, ada: int) -> None:
     """In the background, at its interval."""
     async with AuthManager(quiet(settings, trigger_check_seconds=0.05)) as auth:
