@@ -24,7 +24,7 @@ def measure(worlds: Worlds, sizes: Sizes) -> list[Section]:
     database = worlds.copy("postgresql")
     users = _fill(database, sizes)
     reader = _add_reader(database, sizes)
-    with servers(database, NAMES, workers=1, **BIG_POOL) as started:
+    with servers(database, NAMES, workers=1, runs=False, **BIG_POOL) as started:
         figures = (_cold(started, users, sizes), _lag(started, reader, sizes), _dag_ids(started, reader, sizes))
     return [Section("cold", "PostgreSQL, pool of 50", "1 worker", figures)]
 
