@@ -4,7 +4,9 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI
 
+from asyncauth.admin import SelfService
 from asyncauth.api import audit, groups, people, roles
+from asyncauth.api.self_service import self_service_routes
 from asyncauth.api.tokens import token_routes
 from asyncauth.api.users import user_routes
 from asyncauth.manager import AuthManager
@@ -14,7 +16,13 @@ from asyncauth.web.fastapi import install
 FAB_PREFIX, OUR_PREFIX = "/fab/v1", "/v1"
 
 
-def make_router(*, prefix: str = "/auth", login_url: str = "/", default_role: str | None = None) -> APIRouter:
+def make_router(
+    *,
+    prefix: str = "/auth",
+    login_url: str = "/",
+    default_role: str | None = None,
+    self_service: SelfService | None = None,
+) -> APIRouter:
     """All routes, for an app that `asyncauth.web.fastapi.install` has set up.
 
     Args:
@@ -22,6 +30,7 @@ def make_router(*, prefix: str = "/auth", login_url: str = "/", default_role: st
         login_url: where `GET …/logout` sends a browser.
         default_role: what a new user gets for whom no roles are named, as FAB's `AUTH_USER_REGISTRATION_ROLE`; None:
             nothing.
+        self_service: what people may do for themselves: register, replace a forgotten password. None: nothing.
     """
     router = APIRouter(prefix=prefix)
     router.include_router(token_routes(login_url), tags=["tokens"])
@@ -30,6 +39,8 @@ def make_router(*, prefix: str = "/auth", login_url: str = "/", default_role: st
     router.include_router(people.router, prefix=OUR_PREFIX, tags=["people"])
     router.include_router(groups.router, prefix=OUR_PREFIX, tags=["groups"])
     router.include_router(audit.router, prefix=OUR_PREFIX, tags=["audit"])
+    if self_service is not None:
+        router.include_router(self_service_routes(self_service), prefix=OUR_PREFIX, tags=["self-service"])
     return router
 
 
@@ -40,6 +51,7 @@ def make_app(
     prefix: str = "/auth",
     login_url: str = "/",
     default_role: str | None = None,
+    self_service: SelfService | None = None,
     lifespan: Any = None,
 ) -> FastAPI:
     """An app with all routes and their documentation (`…/docs`, `…/openapi.json`), which anybody may read, as with FAB.
@@ -47,7 +59,7 @@ def make_app(
     Args:
         auth: the manager, started by the caller; None: the process-wide one, looked up at each request.
         cookie: takes tokens from a cookie, too.
-        prefix, login_url, default_role: see `make_router`.
+        prefix, login_url, default_role, self_service: see `make_router`.
         lifespan: what starts and closes the manager, if the app should.
     """
     app = FastAPI(
@@ -60,5 +72,7 @@ def make_app(
         lifespan=lifespan,
     )
     install(app, auth, cookie=cookie)
-    app.include_router(make_router(prefix=prefix, login_url=login_url, default_role=default_role))
+    app.include_router(
+        make_router(prefix=prefix, login_url=login_url, default_role=default_role, self_service=self_service)
+    )
     return app
