@@ -5,6 +5,7 @@ import itertools
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
@@ -38,7 +39,7 @@ USERS = [
     for name, role in ROLES.items()
 ]
 RUN = "run_1"
-OPTIONS = {
+OPTIONS: dict[str, Any] = {
     "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE": "50",  # with Airflow's default pool FAB hangs, which is for the bench
     "AIRFLOW__ASYNCAUTH__PASSWORD_QUEUE_SECONDS": "60",  # a busy machine must fail no test
     "AIRFLOW__ASYNCAUTH__DATABASE_TIMEOUT_SECONDS": "15",
