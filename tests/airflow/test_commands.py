@@ -13,16 +13,15 @@ from sqlalchemy import create_engine, select
 from asyncauth.airflow.provider import EXTRA_OPTIONS, OPTIONS, get_provider_info
 from asyncauth.db.tables import audit, resources
 from tests.airflow.describe import describe
-from tests.airflow.installed import Installed, run_airflow
+from tests.airflow.installed import DRIVERS, ONE_OR_ALL, Installed, run_airflow
 from tests.airflow.process import FAB
 from tests.databases import Database, Databases
 
-DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "mysql": "mysql+aiomysql"}
 PASSWORD = "correct horse battery staple"
 WHO = ("--firstname", "Ada", "--lastname", "Lovelace", "--email", "Ada@airflow.example")
 
 
-@pytest.fixture(params=DRIVERS, scope="module")
+@pytest.fixture(params=ONE_OR_ALL, scope="module")
 def database(request: pytest.FixtureRequest, databases: Databases) -> Iterator[Database]:
     """One on each kind of server, for all tests of this file in their order."""
     made = databases.empty(DRIVERS[request.param])
@@ -182,6 +181,18 @@ def test_without_the_fab_provider(database: Database, tmp_path: Path) -> None:
             assert "No orphaned" in alone.run(*prefix, "permissions-cleanup", "-y")
         alone.run("roles", "create", "Guests")
         assert {"name": "Guests"} in json.loads(alone.run("roles", "list", "-o", "json"))
+
+
+def test_the_words_of_the_fab_provider_go_on_working(airflow: Installed, database: Database) -> None:
+    """With our manager in FAB's place, and the provider still installed."""
+    del airflow
+    with closing(Installed(database, fab=True)) as chosen:
+        both(chosen, "users", "list")
+        both(chosen, "roles", "list", "-p")
+        chosen.run("users", "create", "-u", "fred", "-p", PASSWORD, "-r", "Op", *WHO[:4], "-e", "fred@airflow.example")
+        assert any(user["username"] == "fred" for user in json.loads(ours(chosen, "users", "list", "-o", "json")))
+        chosen.run("users", "delete", "-u", "fred")
+        chosen.run("sync-perm")
 
 
 def test_what_is_dropped_is_ours(airflow: Installed, database: Database) -> None:
