@@ -59,7 +59,7 @@ def _cold(started: dict[str, ApiServer], users: list[int], sizes: Sizes) -> Figu
 
 def _lag(started: dict[str, ApiServer], reader: int, sizes: Sizes) -> Figure:
     held: dict[str, list[tuple[float, float]]] = {name: [] for name in NAMES}
-    query = {"token": token(reader), "number": sizes.lag_calls}
+    query: dict[str, str | int] = {"token": token(reader), "number": sizes.lag_calls}
     for _ in range(ROUNDS + 1):
         for name, server in started.items():
             with server.client() as client:
@@ -74,7 +74,7 @@ def _lag(started: dict[str, ApiServer], reader: int, sizes: Sizes) -> Figure:
 
 def _dag_ids(started: dict[str, ApiServer], reader: int, sizes: Sizes) -> Figure:
     took: dict[str, list[float]] = {name: [] for name in NAMES}
-    query = {"token": token(reader), "number": 3}
+    query: dict[str, str | int] = {"token": token(reader), "number": 3}
     for _ in range(ROUNDS):
         for name, server in started.items():
             with server.client() as client:
