@@ -138,7 +138,7 @@ async def _show(visit: Visit, page: Page) -> Response:
 async def _take(visit: Visit, page: Page) -> Response:
     """A form: from a page of this site, of a known size, by somebody who may."""
     assert page.post is not None  # noqa: S101
-    check_same_origin(visit.request.scope)
+    check_same_origin(visit.request.scope, visit.cookie.origins)
     if not page.open:
         await visit.recognize()
         visit.require_any(*page.writes)
