@@ -1,6 +1,7 @@
 """Check and make password hashes in werkzeug's formats, which FAB reads and writes, with the standard library.
 
-`scrypt:N:r:p$salt$hex` (RFC 7914) and `pbkdf2:hash:iterations$salt$hex` (RFC 8018). The work takes about 0.1 s of one
+`scrypt:N:r:p$salt$hex` (RFC 7914) and `pbkdf2:hash:iterations$salt$hex` (RFC 8018). In the same form, where somebody
+has chosen it, what FAB cannot read: `argon2id:KiB:passes:lanes$salt$hex` (RFC 9106). The work takes about 0.1 s of one
 core and 32 MiB a time, so it runs in a limited number of threads with a short queue, never on the event loop.
 """
 
@@ -14,16 +15,21 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from anyio import CapacityLimiter, fail_after, to_thread
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from asyncauth.errors import BusyError, ConfigurationError
 
 MAX_PASSWORD_BYTES = 4096
 MAX_HASH_MEMORY_BYTES = 256 * 1024 * 1024
 MAX_ITERATIONS = 5_000_000
-_LEAST_ITERATIONS = {"sha256": 600_000, "sha512": 210_000}
-"""The OWASP Password Storage Cheat Sheet's."""
+ARGON2 = "argon2id"
+MAX_PASSES, MAX_LANES = 20, 16
+_LEAST_WORK = {"sha256": 600_000, "sha512": 210_000, ARGON2: 7_168 * 5}
+"""The OWASP Password Storage Cheat Sheet's: iterations, and KiB times passes."""
 _ALPHABET = string.ascii_letters + string.digits
 _DIGEST_BYTES = 64
+_ARGON2_BYTES = 32
 _DIGESTS = frozenset({"sha1", "sha224", "sha256", "sha384", "sha512"})
 
 
@@ -33,44 +39,60 @@ class Scheme:
 
     text: str
     digest: str = ""
+    """Of PBKDF2; or `ARGON2`; empty: scrypt."""
     iterations: int = 0
+    """Of PBKDF2; of Argon2id, the passes."""
     n: int = 0
+    """Of scrypt; of Argon2id, the KiB."""
     r: int = 0
     p: int = 0
+    """Of scrypt; of Argon2id, the lanes."""
 
     @property
     def memory_bytes(self) -> int:
-        """About what one computation needs, and times `p`, which costs time only."""
-        return 132 * self.n * self.r * self.p
+        """About what one computation needs; of scrypt times `p`, which costs time only."""
+        return 1024 * self.n if self.digest == ARGON2 else 132 * self.n * self.r * self.p
 
     @property
     def work(self) -> int:
         """How much one computation costs, comparable within one kind only."""
+        if self.digest == ARGON2:
+            return self.n * self.iterations
         return self.iterations if self.digest else self.n * self.r * self.p
 
+    @property
+    def _rank(self) -> int:
+        """PBKDF2 needs no memory, scrypt does, Argon2id is chosen by whoever wants nothing else."""
+        return 2 if self.digest == ARGON2 else 0 if self.digest else 1
+
     def is_weaker(self, other: "Scheme") -> bool:
-        """Whether a hash of this scheme is better replaced by one of the other. Never from scrypt to PBKDF2, which
-        needs no memory."""
-        if self.digest and other.digest:
-            return self.work < other.work if self.digest == other.digest else self.digest in _OLD_DIGESTS
-        return bool(self.digest) or (not other.digest and self.work < other.work)
+        """Whether a hash of this scheme is better replaced by one of the other. Never from one that needs memory to
+        PBKDF2, nor from Argon2id to scrypt."""
+        if self._rank != other._rank:
+            return self._rank < other._rank
+        return self.work < other.work if self.digest == other.digest else self.digest in _OLD_DIGESTS
 
     def rest(self, other: "Scheme") -> "Scheme | None":
         """What has still to be computed after this one, for both to cost about what the other does; None: nothing, or
         they cannot be compared."""
         if self.digest != other.digest or self.work >= other.work:
             return None
+        if self.digest == ARGON2:
+            passes = max(1, (other.work - self.work) // self.n)
+            return Scheme("", digest=ARGON2, iterations=passes, n=self.n, p=self.p)
         if self.digest:
             return Scheme("", digest=self.digest, iterations=other.work - self.work)
         # With the smaller memory of the two, because `p` divides the work evenly there.
         return Scheme("", n=self.n, r=self.r, p=max(1, (other.work - self.work) // (self.n * self.r)))
 
     def compute(self, password: bytes, salt: str) -> str:
-        """The slow part: call it in a worker thread only. Both functions release the interpreter lock.
+        """The slow part: call it in a worker thread only. All functions release the interpreter lock.
 
         Raises:
-            ValueError: OpenSSL refuses the parameters.
+            ValueError: OpenSSL refuses the parameters, or is too old for Argon2id.
         """
+        if self.digest == ARGON2:
+            return self._compute_argon2(password, salt.encode())
         if self.digest:
             return hashlib.pbkdf2_hmac(self.digest, password, salt.encode(), self.iterations).hex()
         return hashlib.scrypt(
@@ -83,6 +105,15 @@ class Scheme:
             dklen=_DIGEST_BYTES,
         ).hex()
 
+    def _compute_argon2(self, password: bytes, salt: bytes) -> str:
+        try:
+            kdf = Argon2id(
+                salt=salt, length=_ARGON2_BYTES, iterations=self.iterations, lanes=self.p, memory_cost=self.n
+            )
+        except UnsupportedAlgorithm:
+            raise ValueError("this OpenSSL has no Argon2id") from None
+        return kdf.derive(password).hex()
+
 
 _OLD_DIGESTS = frozenset({"sha1", "sha224"})
 DEFAULT_SCHEME = Scheme("scrypt:32768:8:1", n=32768, r=8, p=1)
@@ -90,7 +121,8 @@ _DUMMY_SALT = "asyncauthasyncau"
 
 
 def parse_scheme(text: str) -> Scheme | None:
-    """Read `scrypt:32768:8:1` or `pbkdf2:sha256:600000`; None if it is neither, or asks for too much work."""
+    """Read `scrypt:32768:8:1`, `pbkdf2:sha256:600000` or `argon2id:19456:2:1`; None if it is none of them, or asks for
+    too much work."""
     method, *arguments = text.split(":")
     try:
         if method == "scrypt" and len(arguments) in {0, 3}:
@@ -103,6 +135,12 @@ def parse_scheme(text: str) -> Scheme | None:
             digest, count = (*arguments, *("sha256", "1000000")[len(arguments) :])
             if digest in _DIGESTS and 0 < _number(count) <= MAX_ITERATIONS:
                 return Scheme(text, digest=digest, iterations=_number(count))
+        if method == ARGON2 and len(arguments) == 3:
+            memory, passes, lanes = (_number(argument) for argument in arguments)
+            scheme = Scheme(text, digest=ARGON2, iterations=passes, n=memory, p=lanes)
+            # RFC 9106 section 3.1: at least 8 KiB for each lane.
+            sound = 0 < passes <= MAX_PASSES and 0 < lanes <= MAX_LANES and memory >= 8 * lanes
+            return scheme if sound and scheme.memory_bytes <= MAX_HASH_MEMORY_BYTES else None
     except ValueError:
         pass
     return None
@@ -115,11 +153,16 @@ def new_scheme(text: str) -> Scheme:
         ConfigurationError: no method of werkzeug's, one that asks for too much work, or one that is too weak.
     """
     scheme = parse_scheme(text)
-    least = "scrypt:32768:8:1 or pbkdf2:sha256:600000 (sha512: 210000)"
+    least = "scrypt:32768:8:1, pbkdf2:sha256:600000 (sha512: 210000) or argon2id:19456:2:1, which FAB cannot read"
     if scheme is None or ":" not in text:
         raise ConfigurationError(f"password_hash_method is none that can be used: write it out, at least {least}")
-    if scheme.work < (_LEAST_ITERATIONS.get(scheme.digest, MAX_ITERATIONS) if scheme.digest else DEFAULT_SCHEME.work):
+    if scheme.work < (_LEAST_WORK.get(scheme.digest, MAX_ITERATIONS) if scheme.digest else DEFAULT_SCHEME.work):
         raise ConfigurationError(f"password_hash_method {text} is too weak: use at least {least}")
+    if scheme.digest == ARGON2:
+        try:
+            Argon2id(salt=b"asyncauth", length=_ARGON2_BYTES, iterations=1, lanes=1, memory_cost=8)
+        except UnsupportedAlgorithm:
+            raise ConfigurationError(f"password_hash_method {text} needs OpenSSL 3.2 or newer") from None
     return scheme
 
 

@@ -158,8 +158,9 @@ class Settings(BaseSettings):
     """The role of administrators: its last active holder can be neither deleted, demoted nor switched off."""
 
     password_hash_method: str | None = None
-    """How new passwords are hashed, as werkzeug writes it: `scrypt:131072:8:1`, `pbkdf2:sha256:1000000`. A password
-    with a weaker hash gets a new one at its next login. None: `scrypt:32768:8:1`, werkzeug's own."""
+    """How new passwords are hashed, as werkzeug writes it: `scrypt:131072:8:1`, `pbkdf2:sha256:1000000`; or, if no
+    Airflow reads these hashes, `argon2id:19456:2:1` (KiB, passes, lanes). A password with a weaker hash gets a new one
+    at its next login. None: `scrypt:32768:8:1`, werkzeug's own."""
     password_hash_concurrency: Count = 2
     """Password hashes computed at the same time: each takes about 0.1 s of one core and 32 MiB."""
     password_queue_size: Annotated[int, Field(ge=0)] = 64

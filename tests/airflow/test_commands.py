@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, select
@@ -40,9 +41,14 @@ def airflow(database: Database) -> Iterator[Installed]:
 
 def both(airflow: Installed, *line: str) -> object:
     """What FAB's command and ours say in JSON, which has to be the same."""
-    theirs, ours = (json.loads(airflow.run(*prefix, *line, "-o", "json")) for prefix in ((), ("asyncauth",)))
+    theirs, ours = (read_json(airflow.run(*prefix, *line, "-o", "json")) for prefix in ((), ("asyncauth",)))
     assert ours == theirs
     return ours
+
+
+def read_json(said: str) -> Any:
+    """What stands after that which libraries log."""
+    return json.loads(said[said.index("[{") :])
 
 
 def ours(airflow: Installed, *line: str, code: int = 0) -> str:
@@ -175,12 +181,12 @@ def test_everything_was_noted_without_a_password(database: Database) -> None:
 def test_without_the_fab_provider(database: Database, tmp_path: Path) -> None:
     with closing(Installed(database, fab=False)) as alone:
         for prefix in ((), ("asyncauth",)):
-            (user,) = json.loads(alone.run(*prefix, "users", "list", "-o", "json"))
+            (user,) = read_json(alone.run(*prefix, "users", "list", "-o", "json"))
             assert user["username"] == "ada"
             alone.run(*prefix, "sync-perm", "--include-dags")
             assert "No orphaned" in alone.run(*prefix, "permissions-cleanup", "-y")
         alone.run("roles", "create", "Guests")
-        assert {"name": "Guests"} in json.loads(alone.run("roles", "list", "-o", "json"))
+        assert {"name": "Guests"} in read_json(alone.run("roles", "list", "-o", "json"))
 
 
 def test_the_words_of_the_fab_provider_go_on_working(airflow: Installed, database: Database) -> None:
@@ -190,7 +196,7 @@ def test_the_words_of_the_fab_provider_go_on_working(airflow: Installed, databas
         both(chosen, "users", "list")
         both(chosen, "roles", "list", "-p")
         chosen.run("users", "create", "-u", "fred", "-p", PASSWORD, "-r", "Op", *WHO[:4], "-e", "fred@airflow.example")
-        assert any(user["username"] == "fred" for user in json.loads(ours(chosen, "users", "list", "-o", "json")))
+        assert any(user["username"] == "fred" for user in read_json(ours(chosen, "users", "list", "-o", "json")))
         chosen.run("users", "delete", "-u", "fred")
         chosen.run("sync-perm")
 
@@ -201,7 +207,7 @@ def test_what_is_dropped_is_ours(airflow: Installed, database: Database) -> None
     assert "users, roles and permissions stay" in ours(airflow, "drop-tables", "--yes")
     assert not any("asyncauth" in name for name in describe(database))
     assert names(database) == stood
-    assert json.loads(airflow.run("users", "list", "-o", "json"))
+    assert read_json(airflow.run("users", "list", "-o", "json"))
     airflow.run("users", "delete", "-u", "ada")
 
 

@@ -5,6 +5,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from cryptography.exceptions import UnsupportedAlgorithm
 
 from asyncauth import passwords
 from asyncauth.errors import BusyError, ConfigurationError
@@ -131,6 +132,17 @@ def test_a_new_hash_verifies() -> None:
         "plain",
         "sha256",
         "argon2",
+        "argon2id",
+        "argon2id:19456:2",
+        "argon2id:19456:2:0",
+        "argon2id:19456:0:1",
+        "argon2id:19456:21:1",
+        "argon2id:19456:2:17",
+        "argon2id:15:2:2",
+        "argon2id:262145:1:1",
+        "argon2id:-19456:2:1",
+        f"argon2id:{'9' * 5000}:2:1",
+        "argon2i:19456:2:1",
         "$2b$12",
         "",
     ],
@@ -247,6 +259,12 @@ def scheme(text: str) -> Scheme:
         ("pbkdf2:sha512:210000", "pbkdf2:sha256:600000", False),
         ("pbkdf2:sha256:5000000", "scrypt:32768:8:1", True),
         ("scrypt:2:1:1", "pbkdf2:sha256:1000000", False),
+        ("scrypt:131072:8:1", "argon2id:19456:2:1", True),
+        ("pbkdf2:sha256:5000000", "argon2id:19456:2:1", True),
+        ("argon2id:8:1:1", "scrypt:131072:8:1", False),
+        ("argon2id:8:1:1", "pbkdf2:sha256:1000000", False),
+        ("argon2id:19456:2:1", "argon2id:19456:3:1", True),
+        ("argon2id:19456:2:1", "argon2id:19456:2:2", False),
     ],
 )
 def test_what_is_weaker(old: str, new: str, weaker: bool) -> None:
@@ -272,13 +290,14 @@ def test_the_default_leaves_another_kind_alone() -> None:
         ("scrypt:1024:8:1", "scrypt:1024:8:3"),
         ("scrypt:2:1:1", "scrypt:1024:8:1"),
         ("pbkdf2:sha256:10", "pbkdf2:sha256:1000"),
+        ("argon2id:64:1:1", "argon2id:64:3:1"),
     ],
 )
 def test_a_wrong_password_costs_the_same_under_an_old_hash(old: str, new: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The work of the old and of what is added is that of a new one, as it is for whoever does not exist."""
     done: list[Scheme] = []
     compute = Scheme.compute
-    stored = f"{old}$salt${compute(scheme(old), b'correct horse', 'salt')}"
+    stored = f"{old}$saltsalt${compute(scheme(old), b'correct horse', 'saltsalt')}"
 
     def note(scheme: Scheme, password: bytes, salt: str) -> str:
         done.append(scheme)
@@ -295,6 +314,31 @@ def test_a_wrong_password_costs_the_same_under_an_old_hash(old: str, new: str, m
     assert done == [scheme(old)]
 
 
+def test_argon2() -> None:
+    """The reference implementation's own vector; and in the form of the others, of which FAB reads none like it."""
+    expected = "09316115d5cf24ed5a15a31a3ba326e5cf32edc24702987c02b6566f61913cf7"
+    assert scheme("argon2id:65536:2:1").compute(b"password", "somesalt") == expected
+    stored = make("correct horse", scheme("argon2id:64:1:2"))
+    assert stored.startswith("argon2id:64:1:2$")
+    assert len(stored) <= 256
+    assert check(stored, "correct horse")
+    assert not check(stored, "correct horse ")
+    assert not check(stored.replace("$", "$x", 1)[:22], "correct horse")
+
+
+def test_an_openssl_without_argon2(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Said when it is configured; a hash that is stored is no match, and costs one all the same."""
+
+    def refuse(**_: object) -> None:
+        raise UnsupportedAlgorithm("no")
+
+    stored = make("correct horse", scheme("argon2id:64:1:1"))
+    monkeypatch.setattr(passwords, "Argon2id", refuse)
+    with pytest.raises(ConfigurationError, match=r"needs OpenSSL 3\.2"):
+        new_scheme("argon2id:19456:2:1")
+    assert not check(stored, "correct horse", scheme("scrypt:16:1:1"))
+
+
 def test_new_hashes_are_as_configured() -> None:
     """In werkzeug's form, which FAB reads."""
     stored = make("correct horse", scheme("pbkdf2:sha512:1000"))
@@ -303,7 +347,11 @@ def test_new_hashes_are_as_configured() -> None:
 
 
 @pytest.mark.parametrize(
-    "text", ["scrypt:131072:8:1", "scrypt:32768:8:3", "pbkdf2:sha256:600000", "pbkdf2:sha512:210000"]
+    "text",
+    [
+        *("scrypt:131072:8:1", "scrypt:32768:8:3", "pbkdf2:sha256:600000", "pbkdf2:sha512:210000"),
+        *("argon2id:19456:2:1", "argon2id:7168:5:1", "argon2id:47104:1:1", "argon2id:65536:3:4"),
+    ],
 )
 def test_methods_for_new_hashes(text: str) -> None:
     """OWASP's, among others."""
@@ -315,6 +363,7 @@ def test_methods_for_new_hashes(text: str) -> None:
     [
         *("", "scrypt", "pbkdf2", "argon2", "scrypt:32768:8", "scrypt:1048576:8:16"),
         *("scrypt:16384:8:1", "scrypt:2:1:1", "pbkdf2:sha256:599999", "pbkdf2:sha512:1", "pbkdf2:sha1:1000000"),
+        *("argon2id:19456:1:1", "argon2id:8:1:1", "argon2id:19456:2"),
     ],
 )
 def test_weak_methods_are_refused(text: str) -> None:

@@ -28,7 +28,7 @@ def make_airflow_app(lifespan: Lifespan) -> FastAPI:
         throttled=tokens_are_limited(),
         lifespan=lifespan,
     )
-    app.add_middleware(PublicOriginMiddleware, base_url=_base_url())  # type: ignore[arg-type]  # of another Scope
+    app.add_middleware(PublicOriginMiddleware, base_url=_base_url())
     app.routes.extend(page_routes(PageOptions(title="Airflow", home_url=get_cookie_path())))
     return app
 

@@ -22,8 +22,8 @@ from asyncauth.airflow.provider import FAB_PROVIDER
 from asyncauth.airflow.settings import make_airflow_engine, read_settings
 from asyncauth.db.default_roles import ADMIN
 from asyncauth.db.findings import Finding
+from asyncauth.db.standing import find_missing
 from asyncauth.db.state import look, refuse_incomplete
-from asyncauth.db.triggers import find_missing
 from asyncauth.db.wellbeing import examine
 from asyncauth.errors import AuthError, ConfigurationError
 from asyncauth.settings import Settings

@@ -7,8 +7,9 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from asyncauth.admin.self_service import CONFIRM_PATH, RESET_PATH
 from asyncauth.errors import AuthError, UnauthenticatedError
-from asyncauth.pages import front, login, passwords, role_permissions, roles, user_forms, users
+from asyncauth.pages import front, login, passwords, role_permissions, roles, self_service, user_forms, users
 from asyncauth.pages.areas import OWN_PASSWORD
 from asyncauth.pages.forms import read_form
 from asyncauth.pages.options import PageOptions
@@ -69,6 +70,16 @@ PAGES = (
 """Guarded as FAB's pages are, and its REST routes; another's password as either of the two."""
 
 
+REGISTRATION = (
+    Page("/register/form", self_service.show_register, self_service.register, open=True),
+    Page(CONFIRM_PATH, self_service.show_confirm, self_service.confirm, named=True, open=True),
+)
+RECOVERY = (
+    Page("/forgottenpassword/form", self_service.show_forgotten, self_service.forgotten, open=True),
+    Page(RESET_PATH, self_service.show_reset, self_service.reset, named=True, open=True),
+)
+
+
 def page_routes(options: PageOptions | None = None) -> list[BaseRoute]:
     """Routes for an app in which `asyncauth.web.fastapi.install` or `asyncauth.web.starlette.install` ran with a
     `cookie`; with the latter their paths belong into its `public`, since the pages look at credentials themselves.
@@ -82,11 +93,18 @@ def page_routes(options: PageOptions | None = None) -> list[BaseRoute]:
     site = Site(options, Renderer())
 
     routes: list[BaseRoute] = [Route(f"{options.prefix}{path}", _static(site, path)) for path in STATIC]
-    for page in PAGES:
+    for page in _pages(options):
         methods = [method for method, handler in (("GET", page.get), ("POST", page.post)) if handler is not None]
         path = f"{options.prefix}{page.path}" + ("{name:path}" if page.named else "")
         routes.append(Route(path, _endpoint(site, page), methods=methods))
     return routes
+
+
+def _pages(options: PageOptions) -> tuple[Page, ...]:
+    service = options.self_service
+    if service is None:
+        return PAGES
+    return (*PAGES, *(REGISTRATION if service.registration else ()), *(RECOVERY if service.recovery else ()))
 
 
 def _static(site: Site, path: str) -> Callable[[Request], Awaitable[Response]]:

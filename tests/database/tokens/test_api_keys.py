@@ -3,8 +3,7 @@
 import asyncio
 import contextlib
 import json
-import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import pytest
 from sqlalchemy import delete, event, func, insert, select, text, update
@@ -548,19 +547,6 @@ async def test_without_proof_nothing_is_granted(auth: AuthManager, clock: FakeCl
         auth.current(user)
     with pytest.raises(StaleError):
         await auth.get_user_from_token(key.text)
-
-
-@pytest.fixture
-def all_logs(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """Everything that anybody logs, SQLAlchemy and the drivers included."""
-    names = ("asyncauth", "sqlalchemy.engine", "sqlalchemy.pool", "aiosqlite", "asyncpg", "psycopg", "aiomysql")
-    levels = {name: logging.getLogger(name).level for name in names}
-    for name in names:
-        logging.getLogger(name).setLevel(logging.DEBUG)
-    with caplog.at_level(logging.DEBUG):
-        yield caplog
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
 
 
 async def everything(engine: AsyncEngine) -> str:

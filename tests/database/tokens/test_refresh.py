@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Iterator
+from collections.abc import AsyncIterator, Awaitable
 from typing import Any
 
 import jwt
@@ -514,19 +514,6 @@ async def test_a_flood_of_made_up_tokens_is_bounded(auth: AuthManager, settings:
     refusals = await asyncio.gather(*flood, return_exceptions=True)
     assert {type(error) for error in refusals} == {RefreshTokenError}
     assert most == settings.max_concurrent_loads
-
-
-@pytest.fixture
-def all_logs(caplog: pytest.LogCaptureFixture) -> Iterator[pytest.LogCaptureFixture]:
-    """Everything that anybody logs, SQLAlchemy and the drivers included."""
-    names = ("asyncauth", "sqlalchemy.engine", "sqlalchemy.pool", "aiosqlite", "asyncpg", "psycopg", "aiomysql")
-    levels = {name: logging.getLogger(name).level for name in names}
-    for name in names:
-        logging.getLogger(name).setLevel(logging.DEBUG)
-    with caplog.at_level(logging.DEBUG):
-        yield caplog
-    for name, level in levels.items():
-        logging.getLogger(name).setLevel(level)
 
 
 async def test_a_token_stands_nowhere(

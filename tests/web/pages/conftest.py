@@ -1,6 +1,6 @@
 """What the tests of the pages share: a real app over ASGI with the pages at /auth, and a browser without JavaScript."""
 
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
 from typing import cast
 
 import httpx
@@ -14,12 +14,13 @@ from asyncauth.db.tables import users
 from asyncauth.pages import PageOptions, page_routes
 from asyncauth.web.cookies import CookiePolicy
 from asyncauth.web.fastapi import install
-from tests.databases import Database, Databases
 from tests.managers import quiet
-from tests.reuse import Reused
 from tests.rows import Pair, add_role, add_user, through
+from tests.sharing import database, reused
 from tests.web.api.conftest import CHEAP, ROLES, USERS
 from tests.web.pages.browser import ORIGIN, Browser
+
+__all__ = ["database", "reused"]
 
 COOKIE = CookiePolicy()
 OWN_PASSWORD: list[Pair] = [("can_read", "My Password"), ("can_edit", "My Password")]
@@ -32,20 +33,6 @@ PASSWORD = "correct horse"
 def backend(request: pytest.FixtureRequest) -> str:
     """One driver of each; the use cases are tested on all."""
     return cast("str", request.param)
-
-
-@pytest.fixture(scope="session")
-def reused(databases: Databases) -> Reused:
-    """The databases that these tests share."""
-    return Reused(databases)
-
-
-@pytest.fixture
-def database(reused: Reused, backend: str) -> Iterator[Database]:
-    """A database without rows."""
-    taken = reused.take(backend)
-    yield taken
-    reused.give_back(backend, taken)
 
 
 @pytest.fixture(autouse=True)

@@ -131,6 +131,29 @@ async def test_two_editors_do_not_undo_each_other(admin_browser: Browser, auth: 
     assert (page.status, await held(auth, "Viewer")) == (200, {READ})
 
 
+@pytest.mark.parametrize("back", [False, True])
+async def test_changes_between_reading_and_writing(
+    admin_browser: Browser, auth: AuthManager, monkeypatch: pytest.MonkeyPatch, *, back: bool
+) -> None:
+    """Somebody grants another permission after the handler has read the role; or before, and takes it back after."""
+    page = await admin_browser.get("/auth/roles/edit/Viewer?q=etl")
+    read, another = admin.get_role, ("can_edit", "Roles")
+
+    async def read_among_others(auth: AuthManager, name: str) -> admin.RoleInfo:
+        monkeypatch.setattr(admin, "get_role", read)
+        if back:
+            await admin.grant_permissions(auth, role=name, permissions=[another])
+        found = await admin.get_role(auth, name)
+        change = admin.take_permissions if back else admin.grant_permissions
+        await change(auth, role=name, permissions=[another])
+        return found
+
+    monkeypatch.setattr(admin, "get_role", read_among_others)
+    page = await save(admin_browser, page, "Viewer", {"held": values(EDIT)})
+    assert page.status == 412
+    assert await held(auth, "Viewer") == ({READ} if back else {READ, another})
+
+
 @pytest.mark.parametrize("what", ["rename", "delete"])
 async def test_no_form_changes_what_it_has_not_seen(admin_browser: Browser, auth: AuthManager, what: str) -> None:
     """Every form about a role carries what was seen."""
