@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip -q
 AIRFLOW := .cache/airflow
 export ASYNCAUTH_TEST_AIRFLOW := $(CURDIR)/$(AIRFLOW)/bin/python
 
-.PHONY: help demo serve test test-all lint types bench fuzz servers clean
+.PHONY: help demo serve test test-all lint types bench bench-airflow fuzz servers clean
 
 help:
 	@echo "make demo       see a server log in, allow, refuse and revoke (ends by itself)"
@@ -14,7 +14,7 @@ help:
 	@echo "make test       everything CI runs; PARTS='lint unit' for some of it"
 	@echo "make test-all   the same with full numbers"
 	@echo "make fuzz       try hostile tokens, keys and hashes for FUZZ_SECONDS (60)"
-	@echo "make lint types bench clean"
+	@echo "make lint types bench bench-airflow clean"
 
 demo: $(VENV)/demo.stamp
 	@$(BIN)/python -m examples.demo
@@ -33,6 +33,9 @@ lint types: $(VENV)/dev.stamp
 
 bench: $(VENV)/dev.stamp servers
 	@$(BIN)/python -m bench
+
+bench-airflow: $(VENV)/dev.stamp $(AIRFLOW)/stamp servers
+	@$(BIN)/python -m bench.airflow
 
 fuzz: $(VENV)/fuzz.stamp
 	@$(BIN)/python -m fuzz
