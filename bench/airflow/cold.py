@@ -24,7 +24,7 @@ def measure(worlds: Worlds, sizes: Sizes) -> list[Section]:
     database = worlds.copy("postgresql")
     users = _fill(database, sizes)
     reader = _add_reader(database, sizes)
-    with servers(database, NAMES, workers=1, **BIG_POOL) as started:
+    with servers(database, NAMES, workers=1, runs=False, **BIG_POOL) as started:
         figures = (_cold(started, users, sizes), _lag(started, reader, sizes), _dag_ids(started, reader, sizes))
     return [Section("cold", "PostgreSQL, pool of 50", "1 worker", figures)]
 
@@ -59,7 +59,7 @@ def _cold(started: dict[str, ApiServer], users: list[int], sizes: Sizes) -> Figu
 
 def _lag(started: dict[str, ApiServer], reader: int, sizes: Sizes) -> Figure:
     held: dict[str, list[tuple[float, float]]] = {name: [] for name in NAMES}
-    query = {"token": token(reader), "number": sizes.lag_calls}
+    query: dict[str, str | int] = {"token": token(reader), "number": sizes.lag_calls}
     for _ in range(ROUNDS + 1):
         for name, server in started.items():
             with server.client() as client:
@@ -74,7 +74,7 @@ def _lag(started: dict[str, ApiServer], reader: int, sizes: Sizes) -> Figure:
 
 def _dag_ids(started: dict[str, ApiServer], reader: int, sizes: Sizes) -> Figure:
     took: dict[str, list[float]] = {name: [] for name in NAMES}
-    query = {"token": token(reader), "number": 3}
+    query: dict[str, str | int] = {"token": token(reader), "number": 3}
     for _ in range(ROUNDS):
         for name, server in started.items():
             with server.client() as client:

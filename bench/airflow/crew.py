@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import jwt
 from tests.airflow.process import AUDIENCE, ISSUER, SECRET, sync_url
@@ -17,9 +18,9 @@ from bench.airflow.load import Answers, Load, run
 
 CACHED, UNCACHED, HERE = "FAB", "FAB, no cache", "asyncauth"
 MANAGERS = {CACHED: FAB, UNCACHED: FAB, HERE: OURS}
-OPTIONS = {UNCACHED: {"AIRFLOW__FAB__CACHE_TTL": "0"}}
-BIG_POOL = {"AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE": "50"}
-QUIET = {"AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING"}
+OPTIONS: dict[str, dict[str, Any]] = {UNCACHED: {"AIRFLOW__FAB__CACHE_TTL": "0"}}
+BIG_POOL: dict[str, Any] = {"AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE": "50"}
+QUIET: dict[str, Any] = {"AIRFLOW__LOGGING__LOGGING_LEVEL": "WARNING"}
 
 
 @dataclass(frozen=True)

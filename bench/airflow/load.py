@@ -13,7 +13,11 @@ from itertools import count
 from subprocess import PIPE, Popen
 from typing import Any
 
-from bench.airflow.wire import Connection
+from bench.airflow.wire import Connection, request
+
+_ATTEMPTS = 100
+PROBE = request("GET", "/probe/pid").encode()
+"""Which worker answers."""
 
 
 @dataclass(frozen=True)
@@ -24,6 +28,8 @@ class Load:
         requests: each as the bytes of one HTTP request; connection after connection takes the next, round and round.
         number: how many in all; None: until the time is over.
         seconds: no request is begun later, and nothing is waited for longer than `patience_seconds` after.
+        workers: of the server, over which the connections are spread evenly. Else one worker often gets all of them: it
+            accepts all that are waiting, and the other one sleeps on.
     """
 
     port: int
@@ -32,6 +38,7 @@ class Load:
     number: int | None = None
     seconds: float = 60.0
     patience_seconds: float = 0.0
+    workers: int = 1
 
 
 @dataclass
@@ -69,17 +76,38 @@ async def send_all(load: Load) -> Answers:
     """In this process."""
     answers = Answers()
     numbers: Iterator[int] = iter(range(load.number)) if load.number is not None else count()
+    connections = await _spread(load)
     begin = time.perf_counter()
     end = begin + load.seconds
     async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(_client(load, numbers, end, answers)) for _ in range(load.connections)]
+        tasks = [group.create_task(_client(load, one, numbers, end, answers)) for one in connections]
         group.create_task(_give_up(tasks, load.seconds + load.patience_seconds))
     answers.seconds = time.perf_counter() - begin
     return answers
 
 
-async def _client(load: Load, numbers: Iterator[int], end: float, answers: Answers) -> None:
-    async with Connection(load.port) as connection:
+async def _spread(load: Load) -> list[Connection]:
+    """The connections; where there are several workers, opened one after the other and shared out among them."""
+    if load.workers == 1:
+        return [Connection(load.port) for _ in range(load.connections)]
+    most = -(-load.connections // load.workers)
+    found: dict[bytes, list[Connection]] = {}
+    for _ in range(_ATTEMPTS * load.connections):
+        if sum(map(len, found.values())) == load.connections:
+            break
+        connection = Connection(load.port)
+        held = found.setdefault(await connection.ask_for(PROBE), [])
+        if len(held) < most:
+            held.append(connection)
+        else:
+            connection.close()
+    else:
+        raise RuntimeError(f"the connections cannot be spread: {[len(held) for held in found.values()]}")
+    return [connection for held in found.values() for connection in held]
+
+
+async def _client(load: Load, connection: Connection, numbers: Iterator[int], end: float, answers: Answers) -> None:
+    async with connection:
         for number in numbers:
             begin = time.perf_counter()
             if begin >= end:

@@ -52,7 +52,7 @@ def _rounds(started: dict[str, ApiServer], path: str, requests: int, slow: int, 
     for _ in range(rounds):
         for name, server in started.items():
             number = slow if name == UNCACHED else requests
-            found[name].append(measure(server, Load(server.port, asked, CONNECTIONS, number)))
+            found[name].append(measure(server, Load(server.port, asked, CONNECTIONS, number, workers=server.workers)))
     return found
 
 

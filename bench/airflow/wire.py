@@ -33,8 +33,21 @@ class Connection:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up."""
         if self._writer is not None:
             self._writer.close()
+        self._reader = self._writer = None
+
+    async def ask_for(self, content: bytes) -> bytes:
+        """The body of the answer, which must be of known length. Raises OSError."""
+        self._reader, self._writer = await asyncio.open_connection(HOST, self._port)
+        self._writer.write(content)
+        head = (await self._reader.readuntil(b"\r\n\r\n")).lower()
+        place = head.index(b"content-length:")
+        return await self._reader.readexactly(int(head[place + 15 : head.index(b"\r\n", place)]))
 
     async def ask(self, content: bytes) -> int:
         """The status of the answer; 0: the connection broke."""
@@ -45,9 +58,7 @@ class Connection:
             self._writer.write(content)
             return await self._read(self._reader)
         except (OSError, asyncio.IncompleteReadError):
-            if self._writer is not None:
-                self._writer.close()
-            self._reader = self._writer = None
+            self.close()
             return 0
 
     async def _read(self, reader: asyncio.StreamReader) -> int:
@@ -57,9 +68,8 @@ class Connection:
             await self._skip_chunks(reader)
         elif (place := head.find(b"content-length:")) >= 0:
             await reader.readexactly(int(head[place + 15 : head.index(b"\r\n", place)]))
-        if b"connection: close" in head and self._writer is not None:
-            self._writer.close()
-            self._reader = self._writer = None
+        if b"connection: close" in head:
+            self.close()
         return status
 
     async def _skip_chunks(self, reader: asyncio.StreamReader) -> None:

@@ -420,6 +420,10 @@ class AuthManager:
         """A new hash for a password, made off the event loop. Raises BusyError."""
         return await self._require_running().hasher.make(password)
 
+    async def check_password(self, stored: str | None, password: str) -> bool:
+        """Whether a stored hash is of this password, found out off the event loop. Raises BusyError."""
+        return await self._require_running().hasher.check(stored, password)
+
     async def read(self, work: Callable[[AsyncSession], Awaitable[T]]) -> T:
         """Run a use case that changes nothing, in one snapshot.
 

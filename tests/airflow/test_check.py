@@ -9,14 +9,12 @@ import pytest
 from sqlalchemy import create_engine
 
 from tests.airflow.describe import describe, read_rows
-from tests.airflow.installed import Installed
+from tests.airflow.installed import DRIVERS, ONE_OR_ALL, Installed
 from tests.airflow.process import FAB, Airflow
 from tests.databases import Database, Databases
 
-DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "mysql": "mysql+aiomysql"}
 
-
-@pytest.fixture(params=DRIVERS, scope="module")
+@pytest.fixture(params=ONE_OR_ALL, scope="module")
 def database(request: pytest.FixtureRequest, databases: Databases) -> Iterator[Database]:
     """One that the FAB provider made, on each kind of server."""
     made = databases.empty(DRIVERS[request.param])
@@ -36,7 +34,7 @@ def airflow(database: Database) -> Iterator[Installed]:
 def ask(airflow: Installed, *line: str, code: int = 0) -> dict[str, str]:
     """States by what was found."""
     said = airflow.run("asyncauth", "check", *line, "-o", "json", code=code)
-    return {row["what"]: row["state"] for row in json.loads(said)}
+    return {row["what"]: row["state"] for row in json.loads(said[said.index("[{") :])}  # after what libraries log
 
 
 def test_what_fab_made_can_be_moved(airflow: Installed, database: Database) -> None:
@@ -99,11 +97,11 @@ def _without_rights(database: Database) -> Installed:
     with engine.begin() as connection:
         connection.exec_driver_sql("DROP TRIGGER asyncauth_ab_user_cutoff_update ON ab_user")
         connection.exec_driver_sql(
-            "DO $$ BEGIN CREATE ROLE poor LOGIN; EXCEPTION WHEN duplicate_object THEN NULL; END $$"
+            "DO $$ BEGIN CREATE ROLE poor LOGIN PASSWORD 'poor'; EXCEPTION WHEN duplicate_object THEN NULL; END $$"
         )
         connection.exec_driver_sql("GRANT SELECT ON ALL TABLES IN SCHEMA public TO poor")
         connection.exec_driver_sql("REVOKE CREATE ON SCHEMA public FROM PUBLIC")
     engine.dispose()
-    url = engine.url.set(drivername="postgresql+psycopg2", username="poor", password=None)
+    url = engine.url.set(drivername="postgresql+psycopg2", username="poor", password="poor")
     text = url.render_as_string(hide_password=False)
     return Installed(database, fab=True, AIRFLOW__CORE__AUTH_MANAGER=FAB, AIRFLOW__DATABASE__SQL_ALCHEMY_CONN=text)

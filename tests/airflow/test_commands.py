@@ -6,6 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import create_engine, select
@@ -13,16 +14,15 @@ from sqlalchemy import create_engine, select
 from asyncauth.airflow.provider import EXTRA_OPTIONS, OPTIONS, get_provider_info
 from asyncauth.db.tables import audit, resources
 from tests.airflow.describe import describe
-from tests.airflow.installed import Installed, run_airflow
+from tests.airflow.installed import DRIVERS, ONE_OR_ALL, Installed, run_airflow
 from tests.airflow.process import FAB
 from tests.databases import Database, Databases
 
-DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "mysql": "mysql+aiomysql"}
 PASSWORD = "correct horse battery staple"
 WHO = ("--firstname", "Ada", "--lastname", "Lovelace", "--email", "Ada@airflow.example")
 
 
-@pytest.fixture(params=DRIVERS, scope="module")
+@pytest.fixture(params=ONE_OR_ALL, scope="module")
 def database(request: pytest.FixtureRequest, databases: Databases) -> Iterator[Database]:
     """One on each kind of server, for all tests of this file in their order."""
     made = databases.empty(DRIVERS[request.param])
@@ -41,9 +41,14 @@ def airflow(database: Database) -> Iterator[Installed]:
 
 def both(airflow: Installed, *line: str) -> object:
     """What FAB's command and ours say in JSON, which has to be the same."""
-    theirs, ours = (json.loads(airflow.run(*prefix, *line, "-o", "json")) for prefix in ((), ("asyncauth",)))
+    theirs, ours = (read_json(airflow.run(*prefix, *line, "-o", "json")) for prefix in ((), ("asyncauth",)))
     assert ours == theirs
     return ours
+
+
+def read_json(said: str) -> Any:
+    """What stands after that which libraries log."""
+    return json.loads(said[said.index("[{") :])
 
 
 def ours(airflow: Installed, *line: str, code: int = 0) -> str:
@@ -176,12 +181,24 @@ def test_everything_was_noted_without_a_password(database: Database) -> None:
 def test_without_the_fab_provider(database: Database, tmp_path: Path) -> None:
     with closing(Installed(database, fab=False)) as alone:
         for prefix in ((), ("asyncauth",)):
-            (user,) = json.loads(alone.run(*prefix, "users", "list", "-o", "json"))
+            (user,) = read_json(alone.run(*prefix, "users", "list", "-o", "json"))
             assert user["username"] == "ada"
             alone.run(*prefix, "sync-perm", "--include-dags")
             assert "No orphaned" in alone.run(*prefix, "permissions-cleanup", "-y")
         alone.run("roles", "create", "Guests")
-        assert {"name": "Guests"} in json.loads(alone.run("roles", "list", "-o", "json"))
+        assert {"name": "Guests"} in read_json(alone.run("roles", "list", "-o", "json"))
+
+
+def test_the_words_of_the_fab_provider_go_on_working(airflow: Installed, database: Database) -> None:
+    """With our manager in FAB's place, and the provider still installed."""
+    del airflow
+    with closing(Installed(database, fab=True)) as chosen:
+        both(chosen, "users", "list")
+        both(chosen, "roles", "list", "-p")
+        chosen.run("users", "create", "-u", "fred", "-p", PASSWORD, "-r", "Op", *WHO[:4], "-e", "fred@airflow.example")
+        assert any(user["username"] == "fred" for user in read_json(ours(chosen, "users", "list", "-o", "json")))
+        chosen.run("users", "delete", "-u", "fred")
+        chosen.run("sync-perm")
 
 
 def test_what_is_dropped_is_ours(airflow: Installed, database: Database) -> None:
@@ -190,7 +207,7 @@ def test_what_is_dropped_is_ours(airflow: Installed, database: Database) -> None
     assert "users, roles and permissions stay" in ours(airflow, "drop-tables", "--yes")
     assert not any("asyncauth" in name for name in describe(database))
     assert names(database) == stood
-    assert json.loads(airflow.run("users", "list", "-o", "json"))
+    assert read_json(airflow.run("users", "list", "-o", "json"))
     airflow.run("users", "delete", "-u", "ada")
 
 

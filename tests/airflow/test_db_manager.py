@@ -12,11 +12,10 @@ from asyncauth.db.migrate import check
 from asyncauth.db.standing import find_missing
 from asyncauth.db.tables import fab, own, roles, users
 from tests.airflow.describe import describe, read_rows
-from tests.airflow.installed import Installed
+from tests.airflow.installed import DRIVERS, ONE_OR_ALL, Installed
 from tests.airflow.process import FAB
 from tests.databases import Database, Databases
 
-DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "mysql": "mysql+aiomysql"}
 TRIGGER = "asyncauth_ab_user_cutoff_update"
 OURS = {*own.tables, "asyncauth_alembic_version"}
 
@@ -125,6 +124,20 @@ def test_without_the_fab_provider(airflow: Installed, database: Database) -> Non
     airflow.run("db", "migrate")
     assert problems(database) == []
     assert "alembic_version_fab" in tables(database)
+
+
+@pytest.mark.parametrize("dialect", DRIVERS if len(ONE_OR_ALL) > 1 else ["sqlite"])
+def test_airflow_goes_back_to_before_it_revoked_tokens(databases: Databases, dialect: str) -> None:
+    """Its downgrades drop the table that has a trigger of ours, and rebuild others; its upgrades make it anew."""
+    database = databases.empty(DRIVERS[dialect])
+    with closing(Installed(database, fab=True, AIRFLOW__CORE__AUTH_MANAGER=FAB)) as airflow:
+        airflow.run("db", "migrate")
+        airflow.run("db", "downgrade", "--to-version", "3.1.0", "--yes")
+        assert "revoked_token" not in tables(database)
+        airflow.run("db", "migrate")
+    assert "revoked_token" in tables(database)
+    assert problems(database) == []
+    database.host.drop_database(database.name)
 
 
 def test_a_schema_of_airflows_own(databases: Databases) -> None:

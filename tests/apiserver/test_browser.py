@@ -23,7 +23,7 @@ def test_logging_in_and_out(pair: Pair, tmp_path: Path) -> None:
     with Chromium(tmp_path) as chromium:
         chromium.open(wanted)
         chromium.wait_for(
-            "location.pathname.startsWith('/auth/login') && document.querySelector('input[name=password]')"
+            "location.pathname.startsWith('/auth/login') && !!document.querySelector('input[name=password]')"
         )
         take_picture(chromium, "login")
         chromium.type_into("input[name=username]", "vera")

@@ -17,15 +17,15 @@ from tests.databases import Database
 from tests.proxy import Proxy
 
 LEASE_SECONDS = 5
-IDLE_SECONDS = 0.5
-IMPATIENT = OPTIONS | {
+IDLE_SECONDS = 1.0
+NO_PING = OPTIONS | {"AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_PRE_PING": "False"}
+IMPATIENT = NO_PING | {
     "AIRFLOW__ASYNCAUTH__MAX_STALENESS_SECONDS": str(LEASE_SECONDS),
     "AIRFLOW__ASYNCAUTH__DATABASE_TIMEOUT_SECONDS": "4",
 }
 FROM_MEMORY = ("/ui/auth/me", "/ui/auth/menus", "/ui/config")
 """For these core asks no database of its own."""
-AT_ONCE = 40
-"""As many as core has threads for handlers, so that each of them has done something before a connection dies."""
+AT_ONCE = 20
 PATIENCE_SECONDS = 30.0
 
 
@@ -47,7 +47,7 @@ def doomed(worlds: Worlds) -> Iterator[Doomed]:
     with (
         Proxy(database.server.port) as proxy,
         closing(ApiServer(proxy.url(url), OURS, workers=1, **IMPATIENT)) as ours,
-        closing(ApiServer(url, FAB, workers=1, **OPTIONS)) as fab,
+        closing(ApiServer(url, FAB, workers=1, **NO_PING)) as fab,
     ):
         fab.wait()
         ours.wait()
@@ -94,8 +94,8 @@ def kill(database: Database) -> None:
 
 
 def leave_idle(database: Database) -> None:
-    """The database ends transactions in which nothing happens any more (airflow#62903, #71395)."""
-    time.sleep(3 * IDLE_SECONDS)
+    """The database ends connections on which nothing has happened for a while (airflow#62903, #71395)."""
+    time.sleep(2 * IDLE_SECONDS)
 
 
 def restart(database: Database) -> None:
@@ -105,27 +105,42 @@ def restart(database: Database) -> None:
 
 @pytest.mark.parametrize("cut", [kill, leave_idle, restart], ids=["killed", "idle", "restart"])
 def test_lost_connections(doomed: Doomed, cut: Cut) -> None:
-    """All threads have used FAB's session; then its connection is gone. FAB answers 500, ours does not."""
-    servers = (doomed.fab, doomed.ours)
-    doomed.database.server.execute(
-        f'ALTER DATABASE "{doomed.database.name}" SET idle_in_transaction_session_timeout = {IDLE_SECONDS * 1000:.0f}'
-    )
-    tokens = [server.log_in("ada") for server in servers]
-    for _ in range(2):  # whatever an earlier test has broken is repaired
-        before = [burst(server, token) for server, token in zip(servers, tokens, strict=True)]
+    """FAB asks the database about the token, on a connection that is gone, and answers 500; ours knows it, or has tried
+    again. With core's pool as it is without `sql_alchemy_pool_pre_ping`, which hides some of this and not all."""
+    tokens = [(server, doomed.ours.log_in("ada")) for server in (doomed.fab, doomed.ours)]
+    if cut is leave_idle:
+        name, idle_ms = doomed.database.name, int(IDLE_SECONDS * 1000)
+        doomed.database.server.execute(f'ALTER DATABASE "{name}" SET idle_session_timeout = {idle_ms}')
+        kill(doomed.database)  # it holds for connections that are made from now on
+    for server, token in tokens * 3:  # what is dead before is found out
+        burst(server, token)
     cut(doomed.database)
-    fab, ours = (burst(server, token) for server, token in zip(servers, tokens, strict=True))
-    assert {status for _, status in before[1]} == {200}
-    assert {status for _, status in ours} == {200}, ours
-    assert {status for _, status in fab} == {200, 500}, fab
+    fab, ours = (burst(server, token) for server, token in tokens)
+    assert set(fab) == {200, 500}
+    assert set(ours) == {200}
+    with doomed.ours.client() as client:
+        body = {"username": "vera", "password": "the password of vera"}
+        assert client.post("/auth/token", json=body).status_code == 201
 
 
-def burst(server: ApiServer, token: str) -> Counter[tuple[str, int]]:
-    """Everybody at once: FAB's routes for one user, its login page, and core's own. How often which status came."""
-    paths = ("/auth/fab/v1/users/vera", "/auth/login/", "/api/v2/dags", "/ui/auth/me")
-    asked = [paths[number % len(paths)] for number in range(4 * AT_ONCE)]
+def test_a_database_that_is_down(doomed: Doomed) -> None:
+    """FAB answers 500 as long as it is; ours goes on, for as long as memory may be trusted."""
+    tokens = [(server, doomed.ours.log_in("ada")) for server in (doomed.fab, doomed.ours)]
+    for server, token in tokens:
+        burst(server, token)
+    doomed.database.server.stop()
+    try:
+        statuses = [ask(server, token, FROM_MEMORY[0], cookie=True).status_code for server, token in tokens]
+    finally:
+        doomed.database.server.start()
+    assert statuses == [500, 200]
+
+
+def burst(server: ApiServer, token: str) -> Counter[int]:
+    """Everybody at once, for what core answers without the database. How often which status came."""
     with server.client(token) as client, ThreadPoolExecutor(AT_ONCE) as pool:
-        return Counter(zip(asked, pool.map(lambda path: client.get(path).status_code, asked), strict=True))
+        asked = [FROM_MEMORY[number % len(FROM_MEMORY)] for number in range(2 * AT_ONCE)]
+        return Counter(pool.map(lambda path: client.get(path).status_code, asked))
 
 
 def test_a_silent_database_holds_no_loop(doomed: Doomed) -> None:

@@ -18,8 +18,11 @@ from asyncauth.admin.permissions import (
     take_permission,
     take_permissions,
 )
+from asyncauth.admin.recovery import ask_reset, reset_password
+from asyncauth.admin.registration import confirm_registration, register
 from asyncauth.admin.role_changes import create_role, delete_role, update_role
 from asyncauth.admin.roles import RoleInfo, get_role, list_role_names, list_roles
+from asyncauth.admin.self_service import LinkError, Message, SelfService
 from asyncauth.admin.user_changes import (
     activate_user,
     deactivate_user,
@@ -37,12 +40,17 @@ __all__ = [
     "Explanation",
     "GroupInfo",
     "HeldRole",
+    "LinkError",
+    "Message",
     "NewApiKey",
     "Page",
     "RoleInfo",
+    "SelfService",
     "UserInfo",
     "activate_user",
     "add_member",
+    "ask_reset",
+    "confirm_registration",
     "create_api_key",
     "create_group",
     "create_permissions",
@@ -71,7 +79,9 @@ __all__ = [
     "list_roles",
     "list_user_permissions",
     "list_users",
+    "register",
     "remove_member",
+    "reset_password",
     "revoke_api_key",
     "set_password",
     "take_group_role",

@@ -82,7 +82,7 @@ async def update_user(
         async with keep_administrator(step, user_id) if risky else nullcontext():
             roles_changed = role_names is not None and await set_roles(step, user_id, before, role_names)
             if values or roles_changed:
-                async with _ending_tokens(step, user_id, _reason(before, values)):
+                async with ending_tokens(step, user_id, _reason(before, values)):
                     await write_user(step, user_id, values)
         after = await read_user(step.connection, user_id)
         await _record_update(step, before, after, password="password" in values)
@@ -152,7 +152,7 @@ async def delete_user(
         require_match(before.etag, if_match)
         await check_user(step, user_id, before.username)
         run = step.connection.execute
-        async with keep_administrator(step, user_id), _ending_tokens(step, user_id, DELETED):
+        async with keep_administrator(step, user_id), ending_tokens(step, user_id, DELETED):
             # As FAB does; databases of older releases have no cascades.
             await run(delete(user_roles).where(user_roles.c.user_id == user_id))
             await run(delete(group_users).where(group_users.c.user_id == user_id))
@@ -172,7 +172,7 @@ def _reason(before: UserInfo, values: dict[str, Any]) -> str | None:
 
 
 @asynccontextmanager
-async def _ending_tokens(step: Change, user_id: int, reason: str | None) -> AsyncIterator[None]:
+async def ending_tokens(step: Change, user_id: int, reason: str | None) -> AsyncIterator[None]:
     """Set a cut-off if the trigger that should have done so is missing."""
     if reason is None:
         yield

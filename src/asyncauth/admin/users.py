@@ -1,6 +1,6 @@
 """Users: reading them, and making new ones. What changes and ends them: `user_changes.py`."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -144,18 +144,26 @@ async def create_user(
     role_names = set(roles)
 
     async def work(step: Change) -> UserInfo:
-        await require_free(step.connection, username=username, email=email)
-        role_ids = await get_role_ids(step.connection, role_names)
-        await check_roles(step, role_ids.values())
-        now, by = local_now(), step.actor_id
-        stamps = {"created_on": now, "changed_on": now, "created_by_fk": by, "changed_by_fk": by}
-        user_id = await insert_row(step.connection, users, **values, password=password_hash, active=True, **stamps)
-        for role_id in role_ids.values():
-            await insert_row(step.connection, user_roles, user_id=user_id, role_id=role_id)
-        await step.record("create", "user", user_id, username, after={**values, "roles": list(role_ids)})
+        user_id = await insert_user(step, values, password_hash, role_names)
         return await read_user(step.connection, user_id)  # afterwards somebody may have deleted it
 
     return await change(auth, actor, work)
+
+
+async def insert_user(
+    step: Change, values: Mapping[str, str], password_hash: str | None, role_names: Collection[str]
+) -> int:
+    """An active user with these names and roles; returns the id. Raises as `create_user`."""
+    await require_free(step.connection, username=values["username"], email=values["email"])
+    role_ids = await get_role_ids(step.connection, role_names)
+    await check_roles(step, role_ids.values())
+    now, by = local_now(), step.actor_id
+    stamps = {"created_on": now, "changed_on": now, "created_by_fk": by, "changed_by_fk": by}
+    user_id = await insert_row(step.connection, users, **values, password=password_hash, active=True, **stamps)
+    for role_id in role_ids.values():
+        await insert_row(step.connection, user_roles, user_id=user_id, role_id=role_id)
+    await step.record("create", "user", user_id, values["username"], after={**values, "roles": list(role_ids)})
+    return user_id
 
 
 async def make_hash(auth: AuthManager, password: str) -> str:

@@ -1,7 +1,7 @@
 """`airflow asyncauth check`: what would change on asyncauth, before anything does."""
 
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
 from importlib.metadata import version as installed_version
 from pathlib import Path
@@ -33,7 +33,7 @@ VERSIONS = (Version("3.3"), Version("3.5"))
 _OPTIONS = (("fab", "auth_role_public"), ("asyncauth", "password_hash_method"))
 
 
-@suppress_logs_and_warning  # type: ignore[untyped-decorator]
+@suppress_logs_and_warning
 @command
 def check(args: Namespace) -> None:
     """Look at everything; exit code 1: something has no equal here, or is missing."""
@@ -62,7 +62,8 @@ def _examine(config_file: str | None) -> Iterator[Finding]:
         with connected() as connection:
             yield from _database(connection, settings)
     except SQLAlchemyError as error:
-        yield Finding(ok=False, what=f"the database cannot be asked: {error}", advice="see [database] sql_alchemy_conn")
+        what = f"the database cannot be asked: {getattr(error, 'orig', error)}"
+        yield Finding(ok=False, what=what, advice="see [database] sql_alchemy_conn")
 
 
 def _core() -> Iterator[Finding]:
@@ -77,7 +78,7 @@ def _core() -> Iterator[Finding]:
     yield Finding(ok=True, what=f"the FAB provider is {'installed' if fab else 'absent'}")
 
 
-def _settings() -> Iterator[Finding]:
+def _settings() -> Generator[Finding, None, Settings | None]:
     """Yields findings, and returns what was read."""
     try:
         settings = read_settings()
@@ -107,7 +108,8 @@ def _database(connection: Connection, settings: Settings | None) -> Iterator[Fin
     if state.own_missing:
         yield Finding(ok=True, what="our tables are not there yet", advice="airflow db migrate makes them")
     yield from _triggers(connection, made=not state.own_missing)
-    for finding in examine(connection, settings and settings.group_roles, settings.admin_role if settings else ADMIN):
+    groups, admin = (settings.group_roles, settings.admin_role) if settings is not None else (None, ADMIN)
+    for finding in examine(connection, groups, admin):
         yield replace(finding, advice=_in_airflows_words(finding.advice))
 
 

@@ -12,6 +12,7 @@ from typing import Any, TypeVar
 
 import anyio
 from airflow.utils.providers_configuration_loader import providers_configuration_loaded
+from sqlalchemy.exc import SQLAlchemyError
 
 from asyncauth import AuthError, AuthManager, admin
 from asyncauth.admin.operator import calm, every
@@ -35,6 +36,8 @@ def command(function: Callable[[Namespace], None]) -> Callable[[Namespace], None
             function(args)
         except AuthError as error:
             raise SystemExit(str(error)) from None
+        except SQLAlchemyError as error:
+            raise SystemExit(f"the database refused: {getattr(error, 'orig', error)}") from None
 
     wrapped: Callable[[Namespace], None] = providers_configuration_loaded(run_command)
     return wrapped

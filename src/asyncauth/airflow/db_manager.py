@@ -24,7 +24,7 @@ from asyncauth.db.triggers import drop_triggers
 _SEQUENCES = tuple(f"{table.name}_id_seq" for table in (changes, cutoffs))
 
 
-class AsyncAuthDBManager(BaseDBManager):  # type: ignore[misc]  # Airflow is installed elsewhere
+class AsyncAuthDBManager(BaseDBManager):
     """Makes, upgrades, checks and drops the tables of asyncauth."""
 
     metadata = own

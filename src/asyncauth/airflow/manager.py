@@ -450,6 +450,21 @@ class AsyncAuthManager(BaseAuthManager[AirflowUser]):
             return [refusals]
         return [(PublicRoleMiddleware, {"find_user": self.public_user}), refusals]
 
+    @cached_property
+    def security_manager(self) -> Any:
+        """FAB's own commands, `airflow users …` where its provider is installed, ask the auth manager for the object
+        that does their work, having set `appbuilder`. So they go on working. Nobody else asks for it.
+
+        Raises:
+            AttributeError: nobody set it: there is no FAB here.
+        """
+        builder = vars(self).get("appbuilder")
+        if builder is None:
+            raise AttributeError("security_manager")
+        from airflow.providers.fab.auth_manager.security_manager.override import FabAirflowSecurityManagerOverride
+
+        return FabAirflowSecurityManagerOverride(builder)
+
     @staticmethod
     def get_cli_commands() -> "list[CLICommand]":
         """The commands of `airflow asyncauth`."""

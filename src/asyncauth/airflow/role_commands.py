@@ -28,7 +28,7 @@ class _Imported(BaseModel):
 _FILE = TypeAdapter(list[_Imported])
 
 
-@suppress_logs_and_warning  # type: ignore[untyped-decorator]
+@suppress_logs_and_warning
 @command
 def list_roles(args: Namespace) -> None:
     """List all roles, or what they permit."""

@@ -40,7 +40,7 @@ class _Imported(BaseModel):
 _FILE = TypeAdapter(list[_Imported])
 
 
-@suppress_logs_and_warning  # type: ignore[untyped-decorator]
+@suppress_logs_and_warning
 @command
 def list_users(args: Namespace) -> None:
     """List all users."""
@@ -178,14 +178,14 @@ def import_users(args: Namespace) -> None:
 
 async def _import(auth: AuthManager, user: _Imported) -> str:
     found = (await admin.list_users(auth, email=user.email, limit=1)).items
-    names = {"first_name": user.firstname, "last_name": user.lastname}
     if not found:
         await admin.create_user(
             auth,
             username=user.username,
             password=None,
             email=user.email,
-            **names,
+            first_name=user.firstname,
+            last_name=user.lastname,
             roles=user.roles,
             actor=operator(),
         )
@@ -194,7 +194,14 @@ async def _import(auth: AuthManager, user: _Imported) -> str:
         raise SystemExit(
             f"Error: Changing the username is not allowed - please delete and recreate the user with email {user.email}"
         )
-    await admin.update_user(auth, user.username, **names, roles=user.roles, actor=operator())
+    await admin.update_user(
+        auth,
+        user.username,
+        first_name=user.firstname,
+        last_name=user.lastname,
+        roles=user.roles,
+        actor=operator(),
+    )
     return "Updated"
 
 

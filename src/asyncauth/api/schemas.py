@@ -208,6 +208,29 @@ class ExplainResponse(_Open):
         return cls.model_validate(found)
 
 
+class RegisterBody(_Strict):
+    """Somebody who wants an account."""
+
+    username: str = Field(min_length=1, examples=["ada"])
+    email: str = Field(min_length=1, examples=["ada@example.org"])
+    first_name: str = ""
+    last_name: str = ""
+    password: SecretStr
+
+
+class TokenAndPasswordBody(_Strict):
+    """A link's token, and the password that goes with it."""
+
+    token: str
+    password: SecretStr
+
+
+class EmailBody(_Strict):
+    """Where the link is to be sent."""
+
+    email: str = Field(min_length=1, examples=["ada@example.org"])
+
+
 class GroupBody(_Strict):
     """A group to be made."""
 

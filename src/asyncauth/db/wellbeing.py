@@ -84,7 +84,7 @@ def _administrators(connection: Connection, admin_role: str) -> Iterator[Finding
         .where(roles.c.name == admin_role, users.c.active.is_(true()))
     )
     count = connection.execute(statement).scalar_one()
-    advice = "" if count else f"asyncauth db seed, then asyncauth users create NAME --role {admin_role}"
+    advice = "" if count else f"asyncauth db seed, then asyncauth users create --username NAME --role {admin_role} …"
     yield Finding(ok=True, what=f"{count} active users hold the role {admin_role} directly", advice=advice)
 
 

@@ -4,6 +4,7 @@ NOTICES = {
     "logged-out": "You are logged out.",
     "own-password": "Your password was changed. You were logged out everywhere else.",
     "own-password-login": "Your password was changed. Log in with the new one.",
+    "registered": "Your e-mail is confirmed. Log in.",
     "user-made": "The user was added.",
     "user-changed": "The user was changed.",
     "user-deleted": "The user was deleted.",

@@ -3,6 +3,7 @@
 import re
 from dataclasses import dataclass
 
+from asyncauth.admin import SelfService
 from asyncauth.errors import ConfigurationError
 
 _URL = re.compile(r"(?:https?://[^\s\\/]+)?/(?![/\\])[^\s\\]*|https?://[^\s\\/]+")
@@ -29,6 +30,8 @@ class PageOptions:
     """What stands before the path of every page, where the routes are not mounted below a path already: `/auth`."""
     page_size: int = 25
     """Rows of one page of users or roles."""
+    self_service: SelfService | None = None
+    """What people may do for themselves: register, replace a forgotten password. None: nothing."""
 
     def __post_init__(self) -> None:
         for name in ("home_url", "after_logout_url"):

@@ -9,7 +9,8 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 FOLDER = Path(__file__).parent
-CSS_PATH = "/static/pages.css"
+STATIC = {"/static/pages.css": "text/css", "/static/icon.svg": "image/svg+xml"}
+"""Files for all pages, which anybody may have."""
 _POLICY = (
     "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
@@ -35,18 +36,19 @@ class Renderer:
         self._environment.filters["moment"] = _moment
         for name in sources:
             self._environment.get_template(name)
-        self.css = (FOLDER / "static" / "pages.css").read_bytes()
-        self.css_version = hashlib.sha256(self.css).hexdigest()[:12]
+        self._static = {path: (FOLDER / path[1:]).read_bytes() for path in STATIC}
+        self.versions = {path: hashlib.sha256(content).hexdigest()[:12] for path, content in self._static.items()}
+        """Of the static files: their addresses change with them."""
 
     def page(self, template: str, status: int, values: dict[str, Any]) -> HTMLResponse:
         """A page."""
         text = self._environment.get_template(template).render(values)
         return HTMLResponse(text, status, SAFE_HEADERS)
 
-    def style_sheet(self) -> Response:
-        """The CSS, whose address changes with it."""
+    def static(self, path: str) -> Response:
+        """A static file."""
         headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
-        return Response(self.css, headers=headers, media_type="text/css")
+        return Response(self._static[path], headers=headers, media_type=STATIC[path])
 
 
 def _moment(value: datetime | None) -> str:

@@ -7,13 +7,14 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
+from asyncauth.admin.self_service import CONFIRM_PATH, RESET_PATH
 from asyncauth.errors import AuthError, UnauthenticatedError
-from asyncauth.pages import front, login, passwords, role_permissions, roles, user_forms, users
+from asyncauth.pages import front, login, passwords, role_permissions, roles, self_service, user_forms, users
 from asyncauth.pages.areas import OWN_PASSWORD
 from asyncauth.pages.forms import read_form
 from asyncauth.pages.options import PageOptions
 from asyncauth.pages.problems import page_title, problem_of
-from asyncauth.pages.render import CSS_PATH, Renderer
+from asyncauth.pages.render import STATIC, Renderer
 from asyncauth.pages.visit import LOGIN, LOGOUT, Handler, Site, Visit
 from asyncauth.web.cookies import check_same_origin
 
@@ -69,6 +70,16 @@ PAGES = (
 """Guarded as FAB's pages are, and its REST routes; another's password as either of the two."""
 
 
+REGISTRATION = (
+    Page("/register/form", self_service.show_register, self_service.register, open=True),
+    Page(CONFIRM_PATH, self_service.show_confirm, self_service.confirm, named=True, open=True),
+)
+RECOVERY = (
+    Page("/forgottenpassword/form", self_service.show_forgotten, self_service.forgotten, open=True),
+    Page(RESET_PATH, self_service.show_reset, self_service.reset, named=True, open=True),
+)
+
+
 def page_routes(options: PageOptions | None = None) -> list[BaseRoute]:
     """Routes for an app in which `asyncauth.web.fastapi.install` or `asyncauth.web.starlette.install` ran with a
     `cookie`; with the latter their paths belong into its `public`, since the pages look at credentials themselves.
@@ -81,15 +92,26 @@ def page_routes(options: PageOptions | None = None) -> list[BaseRoute]:
     options = options if options is not None else PageOptions()
     site = Site(options, Renderer())
 
-    async def style_sheet(_: Request) -> Response:
-        return site.renderer.style_sheet()
-
-    routes: list[BaseRoute] = [Route(f"{options.prefix}{CSS_PATH}", style_sheet)]
-    for page in PAGES:
+    routes: list[BaseRoute] = [Route(f"{options.prefix}{path}", _static(site, path)) for path in STATIC]
+    for page in _pages(options):
         methods = [method for method, handler in (("GET", page.get), ("POST", page.post)) if handler is not None]
         path = f"{options.prefix}{page.path}" + ("{name:path}" if page.named else "")
         routes.append(Route(path, _endpoint(site, page), methods=methods))
     return routes
+
+
+def _pages(options: PageOptions) -> tuple[Page, ...]:
+    service = options.self_service
+    if service is None:
+        return PAGES
+    return (*PAGES, *(REGISTRATION if service.registration else ()), *(RECOVERY if service.recovery else ()))
+
+
+def _static(site: Site, path: str) -> Callable[[Request], Awaitable[Response]]:
+    async def answer(_: Request) -> Response:
+        return site.renderer.static(path)
+
+    return answer
 
 
 def _endpoint(site: Site, page: Page) -> Callable[[Request], Awaitable[Response]]:

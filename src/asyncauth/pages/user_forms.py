@@ -2,6 +2,7 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 from starlette.responses import Response
 
@@ -78,7 +79,9 @@ async def edit(visit: Visit) -> Response:
         visit.check_form()
         if visit.form.text("do") == "filter":
             return await _edit_form(visit, await admin.get_user(visit.auth, visit.name), filled)
-        texts = {("new_username" if name == "username" else name): text for name, text in filled.texts.items()}
+        texts: dict[str, Any] = {
+            ("new_username" if name == "username" else name): text for name, text in filled.texts.items()
+        }
         written = await admin.update_user(
             visit.auth, visit.name, **texts, roles=filled.roles, if_match=filled.etag, actor=visit.actor
         )

@@ -26,7 +26,7 @@ from asyncauth.pages.forms import (
 from asyncauth.pages.notices import NOTICES
 from asyncauth.pages.options import PageOptions
 from asyncauth.pages.problems import Problem
-from asyncauth.pages.render import CSS_PATH, SAFE_HEADERS, Renderer
+from asyncauth.pages.render import SAFE_HEADERS, Renderer
 from asyncauth.pages.safe_next import PARAMETER, find_safe_path
 from asyncauth.web.cookies import CookiePolicy
 from asyncauth.web.gate import Gate, gate_of
@@ -226,7 +226,7 @@ class Visit:
             "options": self.site.options,
             "problem": problem,
             "notice": NOTICES.get(self.request.query_params.get("done", "")),
-            "css": self.link(CSS_PATH, v=self.site.renderer.css_version),
+            "static": {path: self.link(path, v=version) for path, version in self.site.renderer.versions.items()},
         }
         response = self.site.renderer.page(template, status, common | values)
         if problem is not None and problem.retry_after_seconds is not None:

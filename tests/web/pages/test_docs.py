@@ -28,9 +28,10 @@ def main(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         "JWT_AUDIENCE": NAME,
     }.items():
         monkeypatch.setenv(f"ASYNCAUTH_{name}", value)
-    (code,) = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
+    code, service = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
     module = ModuleType("main")
-    exec(compile(code, "managing.md", "exec"), module.__dict__)  # noqa: S102 - our own page
+    for sample in (code, service):
+        exec(compile(sample, "managing.md", "exec"), module.__dict__)  # noqa: S102 - our own page
     return module
 
 
@@ -49,6 +50,8 @@ async def test_the_app_runs(main: ModuleType, settings: Settings) -> None:
         page = await browser.get("/auth/login/")
         page = await browser.fill(page, "/auth/login/", {"username": "ada", "password": PASSWORD}, follow=False)
         assert page.headers["location"] == "/"
+        assert {route.path for route in main.pages} >= {"/register/form", "/resetpassword/link/{name:path}"}
+        await main.send(main.service.message("reset", "ada@example.org", "ada", "the-token"))
         cookie = "; ".join(f"{name}={value}" for name, value in browser.cookies.items())
         assert (await http.get("/", headers={"Cookie": cookie})).json() == {"hello": "ada"}
 

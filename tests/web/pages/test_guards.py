@@ -1,7 +1,7 @@
 """What holds for every page: who gets in, from where a form may come, what goes out with each answer."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -13,6 +13,7 @@ from starlette.routing import Mount
 from asyncauth import AuthManager, admin
 from asyncauth.errors import ConfigurationError, DatabaseUnavailableError
 from asyncauth.pages import PageOptions, forms, page_routes, routes
+from asyncauth.web.http import ASGIApp
 from asyncauth.web.starlette import install
 from tests.rows import Pair
 from tests.web.api.conftest import ROLES, USERS
@@ -280,15 +281,18 @@ async def test_no_page_holds_a_script_or_a_style(admin_browser: Browser, auth: A
             assert not [name for name in element.attributes if name.startswith("on") or name == "style"]
 
 
-async def test_the_style_sheet(admin_browser: Browser, http: httpx.AsyncClient) -> None:
-    """Kept by browsers until it changes; open to all."""
+async def test_static_files(admin_browser: Browser, http: httpx.AsyncClient) -> None:
+    """Kept by browsers until they change; open to all."""
     page = await admin_browser.get("/auth/")
-    link = page.root.one("link", rel="stylesheet").attributes["href"]
-    assert re.fullmatch(r"/auth/static/pages\.css\?v=[0-9a-f]{12}", link)
-    answer = await http.get(link)
-    assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/css; charset=utf-8")
-    assert "immutable" in answer.headers["Cache-Control"]
-    assert answer.content == routes.Renderer().css if False else answer.content
+    for rel, path, kind in (
+        ("stylesheet", r"/auth/static/pages\.css", "text/css; charset=utf-8"),
+        ("icon", r"/auth/static/icon\.svg", "image/svg+xml"),
+    ):
+        link = page.root.one("link", rel=rel).attributes["href"]
+        assert re.fullmatch(rf"{path}\?v=[0-9a-f]{{12}}", link)
+        answer = await http.get(link)
+        assert (answer.status_code, answer.headers["Content-Type"]) == (200, kind)
+        assert answer.headers["Cache-Control"] == "public, max-age=31536000, immutable"
 
 
 async def test_an_outage_is_503(admin_browser: Browser, auth: AuthManager, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -348,10 +352,10 @@ def twice_mounted(auth: AuthManager) -> Starlette:
     [(mounted_in_starlette, ""), (with_a_prefix, ""), (twice_mounted, "/base")],
     ids=lambda one: str(one),
 )
-async def test_wherever_they_are_mounted(auth: AuthManager, make: object, base: str) -> None:
+async def test_wherever_they_are_mounted(auth: AuthManager, make: Callable[[AuthManager], ASGIApp], base: str) -> None:
     """Links, redirects and forms lead to where the pages are."""
     await make_user(auth, "root", EVERY)
-    app = await to_thread.run_sync(make, auth)  # type: ignore[arg-type]
+    app = await to_thread.run_sync(make, auth)
     async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=ORIGIN) as http:
         browser = Browser(http)
         page = await browser.get(f"{base}/auth/roles/list/?q=x")

@@ -10,7 +10,7 @@ from asyncauth.errors import NotFoundError
 from asyncauth.pages import role_permissions
 from tests.rows import add_permission, add_role, through
 from tests.web.api.conftest import ROLES
-from tests.web.pages.browser import Browser, Page
+from tests.web.pages.browser import Browser, Page, Values
 from tests.web.pages.conftest import EDIT, PASSWORD, READ, make_user
 
 
@@ -29,7 +29,7 @@ def values(*pairs: tuple[str, str]) -> list[str]:
     return [json.dumps(pair) for pair in pairs]
 
 
-async def save(browser: Browser, page: Page, role: str, sent: dict[str, str | list[str]] | None = None) -> Page:
+async def save(browser: Browser, page: Page, role: str, sent: Values | None = None) -> Page:
     """Send the boxes."""
     return await browser.fill(page, f"/auth/roles/edit/{role}", sent, method="post")
 
@@ -129,6 +129,29 @@ async def test_two_editors_do_not_undo_each_other(admin_browser: Browser, auth: 
     assert await held(auth, "Viewer") == {EDIT}
     page = await save(admin_browser, page, "Viewer")
     assert (page.status, await held(auth, "Viewer")) == (200, {READ})
+
+
+@pytest.mark.parametrize("back", [False, True])
+async def test_changes_between_reading_and_writing(
+    admin_browser: Browser, auth: AuthManager, monkeypatch: pytest.MonkeyPatch, *, back: bool
+) -> None:
+    """Somebody grants another permission after the handler has read the role; or before, and takes it back after."""
+    page = await admin_browser.get("/auth/roles/edit/Viewer?q=etl")
+    read, another = admin.get_role, ("can_edit", "Roles")
+
+    async def read_among_others(auth: AuthManager, name: str) -> admin.RoleInfo:
+        monkeypatch.setattr(admin, "get_role", read)
+        if back:
+            await admin.grant_permissions(auth, role=name, permissions=[another])
+        found = await admin.get_role(auth, name)
+        change = admin.take_permissions if back else admin.grant_permissions
+        await change(auth, role=name, permissions=[another])
+        return found
+
+    monkeypatch.setattr(admin, "get_role", read_among_others)
+    page = await save(admin_browser, page, "Viewer", {"held": values(EDIT)})
+    assert page.status == 412
+    assert await held(auth, "Viewer") == ({READ} if back else {READ, another})
 
 
 @pytest.mark.parametrize("what", ["rename", "delete"])

@@ -1,5 +1,7 @@
 """Managing users on the pages."""
 
+from typing import Any
+
 import pytest
 
 from asyncauth import AuthManager, admin
@@ -63,7 +65,7 @@ async def test_a_user_is_added_changed_switched_and_deleted(admin_browser: Brows
     assert {(actor, address) for _, actor, address in done} == {("root", "192.0.2.7")}
 
 
-REFUSED = [
+REFUSED: list[tuple[dict[str, str | list[str]], int, str | None, list[str]]] = [
     ({"username": ""}, 400, "The user name is empty.", ["username"]),
     ({"username": "  "}, 400, "The user name is empty.", ["username"]),
     ({"username": "a\tb"}, 400, "The user name holds control or unpaired characters.", ["username"]),
@@ -74,11 +76,11 @@ REFUSED = [
     ({"first_name": "x" * 257}, 400, "The first name is longer than 256 characters.", ["first_name"]),
     ({"last_name": "x\x7f"}, 400, "The last name holds control or unpaired characters.", ["last_name"]),
 ]
-OF_ADDING = [
+OF_ADDING: list[tuple[dict[str, str | list[str]], int, str | None, list[str]]] = [
     ({"password": "", "password_again": ""}, 400, "Type in the new password.", ["password"]),
     ({"password_again": "other"}, 400, "The two new passwords differ.", ["password_again"]),
     ({"password": "x" * 5000, "password_again": "x" * 5000}, 400, None, ["password"]),
-    ({"roles": ["Viewer", "Gone"]}, 400, "Unknown roles: 'Gone'.", []),
+    ({"roles": ["Gone", "Viewer"]}, 400, "Unknown roles: 'Gone'.", []),
 ]
 
 
@@ -86,7 +88,7 @@ async def test_what_cannot_be_added_stays_in_the_form(admin_browser: Browser, au
     """With the right field marked; but passwords are typed again."""
     page = await admin_browser.get("/auth/users/add")
     for changes, status, words, wrong in [*REFUSED, *OF_ADDING]:
-        sent = {**ADA, **NEW, "roles": ["Viewer"], **changes}
+        sent: dict[str, Any] = {**ADA, **NEW, "roles": ["Viewer"], **changes}
         page = await admin_browser.fill(page, "/auth/users/add", sent)
         assert (page.status, page.wrong) == (status, wrong), changes
         assert words is None or page.problem == words
@@ -106,8 +108,8 @@ async def test_what_cannot_be_changed_stays_in_the_form(admin_browser: Browser, 
     """The same for editing."""
     await make_user(auth, "ada", role="Viewers")
     page = await admin_browser.get("/auth/users/edit/ada")
-    for changes, status, words, wrong in [*REFUSED, ({"roles": ["Gone"]}, 400, "Unknown roles: 'Gone'.", [])]:
-        sent = {**ADA, "roles": ["Viewers"], **changes}
+    for changes, status, words, wrong in [*REFUSED, OF_ADDING[-1]]:
+        sent: dict[str, Any] = {**ADA, "roles": ["Viewers"], **changes}
         page = await admin_browser.fill(page, "/auth/users/edit/ada", sent)
         assert (page.status, page.problem, page.wrong, page.heading) == (status, words, wrong, "Edit user ada")
         for name in ADA:

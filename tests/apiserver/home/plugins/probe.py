@@ -57,7 +57,7 @@ async def routes() -> list[tuple[str, str]]:
     """Method and path of every route of Airflow's own."""
     served = sys.modules["airflow.api_fastapi.main"].app
     found = [route for route in served.routes if isinstance(route, APIRoute)]
-    return sorted((method, route.path) for route in found for method in route.methods)
+    return sorted((method, route.path) for route in found for method in route.methods or ())
 
 
 @app.get("/pid")
