@@ -179,7 +179,7 @@ def consistency_figures(done: Run, verdict: Verdict, struck: list[str], decision
         Figure("wrong grants", "", verdict.wrong_grants, 0, beside=beside),
         Figure("wrong refusals", "", verdict.wrong_refusals, 0),
         Figure("decisions older than what their worker had shown", "", verdict.went_back, 0),
-        Figure("requests that failed otherwise", "", failures.total(), 0, beside=failures),
+        Figure("requests that failed otherwise", "", failures.total(), 0, beside=dict(failures)),
         Figure("decisions near a commit that changes them, missing", "", max(0, decisions // 10 - verdict.near), 0),
         Figure("SQL statements of requests answered from memory", "", warm_statements(done), 0),
     ]

@@ -58,6 +58,13 @@ def test_the_wheel_holds_the_package_and_its_migrations(wheel: Path) -> None:
     names = set(ZipFile(wheel).namelist())
     assert {"asyncauth/__init__.py", "asyncauth/py.typed", "asyncauth/migrations/env.py"} <= names
     versions = {f"asyncauth/migrations/versions/{path.name}" for path in (ROOT / "migrations/versions").glob("*.py")}
+    pages = {
+        f"asyncauth/pages/{path.relative_to(ROOT / 'src/asyncauth/pages')}"
+        for path in (ROOT / "src/asyncauth/pages").rglob("*")
+        if path.suffix in {".html", ".css", ".svg"}
+    }
+    assert len(pages) > 15
+    assert pages <= names
     assert versions
     assert versions <= names
     assert any(name.endswith(".dist-info/licenses/LICENSE") for name in names)

@@ -529,7 +529,7 @@ print(ended, flush=True)
 
 
 @on_sqlite
-async def test_a_fork_while_a_thread_holds_the_table_of_loops() -> None:
+async def test_a_fork_while_a_thread_holds_the_table_of_loops(backend: str) -> None:
     """The thread is not in the child, and would never give the lock back there."""
     command = ["timeout", "20", sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK_WHILE_HELD]
     run = partial(subprocess.run, capture_output=True, text=True, check=False)

@@ -106,6 +106,35 @@ async def test_hostile_cookies(make_app: MakeApp, auth: AuthManager, token: str)
             assert (await http.get("/me", headers=headers)).status_code == status, cookies
 
 
+async def test_other_origins_of_ours(make_app: MakeApp, auth: AuthManager, token: str) -> None:
+    """Where a proxy hides how the server is reached, its operator names it; nothing that looks alike counts."""
+    policy = CookiePolicy(origins=("https://outer.example", "http://[::1]:8080"))
+    async with client(make_app(auth, policy)) as http:
+        for origin, status in (
+            ("https://outer.example", 200),
+            ("http://[::1]:8080", 200),
+            ("http://testserver", 200),
+            ("http://outer.example", 403),
+            ("https://outer.example:8443", 403),
+            ("https://outer.example.evil.example", 403),
+            ("https://OUTER.example", 403),
+            ("null", 403),
+        ):
+            headers = {"Cookie": f"{policy.name}={token}", "Origin": origin}
+            assert (await http.post("/dags/etl", headers=headers)).status_code == status, origin
+            cross = await http.post("/dags/etl", headers={**headers, "Sec-Fetch-Site": "cross-site"})
+            assert cross.status_code == 403
+
+
+@pytest.mark.parametrize(
+    "origin", ["", "null", "*", "example.com", "https://example.com/", "HTTPS://x", "https://x y", "ftp://x"]
+)
+def test_origins_that_cannot_be(origin: str) -> None:
+    """Said at once: it would never match."""
+    with pytest.raises(ConfigurationError, match="is no origin"):
+        CookiePolicy(origins=(origin,))
+
+
 def scope(headers: list[tuple[bytes, bytes]], **values: object) -> Scope:
     """A POST."""
     return {"type": "http", "method": "POST", "scheme": "https", "headers": headers, **values}

@@ -19,6 +19,7 @@ FRAMEWORKS = ("starlette", "fastapi", "litestar", "uvicorn", "flask", "werkzeug"
         ("asyncauth.web.fastapi", {"starlette", "fastapi"}),
         ("asyncauth.web.litestar", {"litestar"}),
         ("asyncauth.api", {"starlette", "fastapi"}),
+        ("asyncauth.pages", {"starlette"}),
     ],
 )
 def test_an_adapter_loads_its_own_framework_and_no_other(module: str, loads: set[str]) -> None:

@@ -7,7 +7,7 @@ password. So it is good for one new password only, which makes it another hash, 
 import base64
 from typing import Any
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import ColumnElement, Row, func, select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from asyncauth.admin.change import Actor, Change, change
@@ -24,7 +24,13 @@ from asyncauth.tokens.seals import SEAL_BYTES
 
 _PURPOSE = b"asyncauth forgotten password"
 _MAX_TOKEN_LENGTH = 200
-_COLUMNS = (users.c.id, users.c.username, users.c.email, users.c.password, users.c.active)
+_COLUMNS: tuple[ColumnElement[Any], ...] = (
+    users.c.id,
+    users.c.username,
+    users.c.email,
+    users.c.password,
+    users.c.active,
+)
 
 
 async def ask_reset(auth: AuthManager, service: SelfService, email: str) -> Message | None:

@@ -2,6 +2,7 @@
 
 import hashlib
 from datetime import datetime
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,12 @@ class Renderer:
         """A static file."""
         headers = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
         return Response(self._static[path], headers=headers, media_type=STATIC[path])
+
+
+@cache
+def get_renderer() -> Renderer:
+    """The one of this process: the files do not change."""
+    return Renderer()
 
 
 def _moment(value: datetime | None) -> str:

@@ -14,7 +14,7 @@ from asyncauth.pages.areas import OWN_PASSWORD
 from asyncauth.pages.forms import read_form
 from asyncauth.pages.options import PageOptions
 from asyncauth.pages.problems import page_title, problem_of
-from asyncauth.pages.render import STATIC, Renderer
+from asyncauth.pages.render import STATIC, get_renderer
 from asyncauth.pages.visit import LOGIN, LOGOUT, Handler, Site, Visit
 from asyncauth.web.cookies import check_same_origin
 
@@ -90,7 +90,7 @@ def page_routes(options: PageOptions | None = None) -> list[BaseRoute]:
         ConfigurationError: at the first request: the app has no cookies, or asyncauth is not installed in it.
     """
     options = options if options is not None else PageOptions()
-    site = Site(options, Renderer())
+    site = Site(options, get_renderer())
 
     routes: list[BaseRoute] = [Route(f"{options.prefix}{path}", _static(site, path)) for path in STATIC]
     for page in _pages(options):
@@ -138,7 +138,7 @@ async def _show(visit: Visit, page: Page) -> Response:
 async def _take(visit: Visit, page: Page) -> Response:
     """A form: from a page of this site, of a known size, by somebody who may."""
     assert page.post is not None  # noqa: S101
-    check_same_origin(visit.request.scope)
+    check_same_origin(visit.request.scope, visit.cookie.origins)
     if not page.open:
         await visit.recognize()
         visit.require_any(*page.writes)

@@ -1,5 +1,7 @@
 """Pages for those who have no login yet, or not any more: only what the application allows."""
 
+from typing import Any
+
 from starlette.background import BackgroundTask
 from starlette.responses import Response
 
@@ -89,7 +91,7 @@ def _service(visit: Visit) -> SelfService:
     return service
 
 
-def _form(visit: Visit, template: str, problem: Problem | None = None, **values: object) -> Response:
+def _form(visit: Visit, template: str, problem: Problem | None = None, **values: Any) -> Response:
     visit.give_stranger()
     return visit.render(template, problem=problem, **values)
 

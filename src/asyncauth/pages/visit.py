@@ -163,7 +163,8 @@ class Visit:
 
     def find_next(self, text: str | None) -> str | None:
         """A path of this site to go on to after a login; None: none that is safe."""
-        return find_safe_path(self.request.scope, text, (f"{self.base}/login", f"{self.base}/logout"))
+        never = f"{self.base}/login", f"{self.base}/logout"
+        return find_safe_path(self.request.scope, text, never, self.cookie.origins)
 
     def login_link(self) -> str:
         """The login page, which leads back to where this request wanted to go, if that only reads."""

@@ -1,6 +1,7 @@
 """Cookies as carriers of tokens: off unless a `CookiePolicy` is passed in, then for this origin's own pages."""
 
 import re
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,6 +14,7 @@ _HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # token of RFC 9110 section 5.6.2
 _PATH = re.compile(r"/[!-:<-~]*")  # visible ASCII without the semicolon
+_ORIGIN = re.compile(r"https?://[a-z0-9.\[\]:-]+")  # as browsers write it: in lower case, without a default port
 _VALUE = re.compile(r"[A-Za-z0-9._~+/=-]+")
 
 
@@ -32,12 +34,17 @@ class CookiePolicy:
     secure: bool = True
     """False only for plain HTTP in development; the name must then be another one."""
     samesite: Literal["Lax", "Strict"] = "Lax"
+    origins: tuple[str, ...] = ()
+    """Origins that are ours as well, like `https://example.com`: where a proxy in front ends TLS or rewrites the host,
+    and the server is not told the outer ones."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name) or not _PATH.fullmatch(self.path):
             raise ConfigurationError(f"no cookie can have the name {self.name!r} and the path {self.path!r}")
         if self.samesite not in ("Lax", "Strict"):
             raise ConfigurationError("samesite must be Lax or Strict")
+        if wrong := [origin for origin in self.origins if not _ORIGIN.fullmatch(origin)]:
+            raise ConfigurationError(f"{wrong[0]!r} is no origin: write scheme and host, as in https://example.com")
         if self.name.startswith("__Host-") and not (self.secure and self.path == "/"):
             raise ConfigurationError(f"a cookie named {self.name!r} must be secure and have the path `/`")
         if self.name.startswith("__Secure-") and not self.secure:
@@ -72,23 +79,27 @@ class CookiePolicy:
         if len(values) > 1:
             raise MalformedTokenError("the cookie came more than once")
         if scope["type"] == "websocket" or scope["method"] not in SAFE_METHODS:
-            check_same_origin(scope)
+            check_same_origin(scope, self.origins)
         return values[0]
 
 
-def check_same_origin(scope: ScopeView) -> None:
+def check_same_origin(scope: ScopeView, origins: Collection[str] = ()) -> None:
     """Refuse what another site's page may have sent. A login route that sets the cookie should ask this, too.
 
     `Origin` and `Sec-Fetch-Site` must each say "same origin" where present, and one must be present. Behind a proxy
-    that ends TLS the server has to be told the outer scheme (uvicorn: `--proxy-headers`).
+    that ends TLS the server has to be told the outer scheme (uvicorn: `--proxy-headers`), or `origins` has to name the
+    outer origin.
 
     Raises:
         CrossOriginError: they do not.
     """
-    origins = header_values(scope, b"origin")
+    known = {origin.encode("ascii") for origin in origins}
+    sent = header_values(scope, b"origin")
     sites = header_values(scope, b"sec-fetch-site")
-    fits = (not origins or origins == [_own_origin(scope)]) and (not sites or sites == [b"same-origin"])
-    if not fits or not (origins or sites):
+    fits = (not sent or sent == [_own_origin(scope)] or (len(sent) == 1 and sent[0] in known)) and (
+        not sites or sites == [b"same-origin"]
+    )
+    if not fits or not (sent or sites):
         raise CrossOriginError
 
 

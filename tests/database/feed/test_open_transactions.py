@@ -15,7 +15,7 @@ async def test_an_upgrade_does_not_wait_for_ever(
     database: Database, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """MariaDB's own limit is a day, and a waiting CREATE TRIGGER stops everybody who wants the table."""
-    monkeypatch.setattr(triggers, "LOCK_SECONDS", 1)
+    monkeypatch.setattr(triggers, "_ATTEMPTS", 2)
     engine = make_engine(database.url, pool_size=2, timeout_seconds=10)
     on = " ON ab_user" if database.host.dialect == "postgresql" else ""
     async with engine.begin() as connection:

@@ -1,14 +1,22 @@
-"""As for the tests of the core, but on one driver of each dialect: none of this is the driver's, and with full numbers
-it runs on all of them."""
+"""As for the tests of the core, but on one driver of each dialect, the one that connects soonest: none of this is the
+driver's, and with full numbers it runs on all of them."""
 
 import logging
 from collections.abc import Iterator
+from typing import cast
 
 import pytest
 
-from tests.sharing import auth, database, engine, one_of_each, reused
+from tests.databases import BACKENDS
+from tests.sharing import FULL, auth, database, engine, reused
 
-__all__ = ["auth", "database", "engine", "one_of_each", "reused"]
+__all__ = ["auth", "database", "engine", "reused"]
+
+
+@pytest.fixture(params=BACKENDS if FULL else ("sqlite+aiosqlite", "postgresql+psycopg", "mysql+aiomysql"))
+def backend(request: pytest.FixtureRequest) -> str:
+    """See there."""
+    return cast("str", request.param)
 
 
 @pytest.fixture

@@ -107,6 +107,20 @@ def test_nothing_is_of_this_site_without_one_host() -> None:
         assert find_safe_path(scope, "/x") == "/x"
 
 
+def test_other_origins_of_this_site() -> None:
+    """Which an operator names, as they stand."""
+    origins = ("https://outer.example",)
+    assert find_safe_path(SCOPE, "https://outer.example/x?y", NEVER, origins) == "/x?y"
+    bad = (
+        "https://outer.example",
+        "http://outer.example/x",
+        "https://outer.example.evil.example/",
+        "https://outer.example//x",
+    )
+    for text in bad:
+        assert find_safe_path(SCOPE, text, NEVER, origins) is None
+
+
 PIECES = st.sampled_from(
     [*"/\\:?#@%.\t\n a", "//", "..", "https:", "http://", "pages.example", "evil.example", "%2f", "%5c"]
 )
