@@ -29,7 +29,7 @@ def make_airflow_app(lifespan: Lifespan) -> FastAPI:
         throttled=tokens_are_limited(),
         lifespan=lifespan,
     )
-    app.routes.extend(page_routes(PageOptions(title="Airflow", home_url=get_cookie_path())))
+    app.routes.extend(page_routes(PageOptions(title="Airflow", home_url=get_cookie_path(), framed=True)))
     return app
 
 
