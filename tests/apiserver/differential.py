@@ -37,7 +37,7 @@ DAG_IDS = (
 """Ids of DAGs, most of which Airflow's parser would not let in, and a table that holds them would."""
 NOBODY = 0
 """In place of a user's id: whoever has not logged in, with the public role."""
-ENTITIES = (None, *DagAccessEntity)
+ENTITIES = (*DagAccessEntity, *[None, DagAccessEntity.RUN] * 4)
 Question = tuple[str, dict[str, Any]]
 
 
@@ -93,6 +93,8 @@ class Asker:
     """Makes questions up."""
 
     def __init__(self, draw: random.Random) -> None:
+        self.held: list[str] = []
+        """Ids of DAGs that are asked about often."""
         self._draw = draw
         self._kinds: tuple[Callable[[], Question], ...] = (
             *([self._dag] * 6),
@@ -108,7 +110,7 @@ class Asker:
         return self._draw.choice(METHODS)
 
     def _dag_id(self) -> str:
-        return self._draw.choice((*DAG_IDS, "not there", ""))
+        return self._draw.choice(self.held if self.held and self._draw.random() < 0.5 else (*DAG_IDS, "not there", ""))
 
     def _dag_request(self) -> dict[str, Any]:
         details = self._draw.choice((None, DagDetails(), *([DagDetails(id=self._dag_id())] * 5)))
@@ -202,13 +204,18 @@ def _ask_both(
     return [(one, answer(fab, theirs, one), answer(ours, mine, one)) for one in questions]
 
 
-def rounds(draw: random.Random, user_ids: list[int], questions: int) -> Iterator[tuple[int, list[Question]]]:
-    """Who is asked about what."""
-    asker = Asker(draw)
+def rounds(draw: random.Random, user_ids: list[int], questions: int) -> Iterator[tuple[int, int]]:
+    """Who is asked, and how many questions."""
     while questions > 0:
         number = min(QUESTIONS_A_USER, questions)
         questions -= number
-        yield draw.choice(user_ids), [asker.ask() for _ in range(number)]
+        yield draw.choice(user_ids), number
+
+
+def held_ids(user: Any) -> list[str]:
+    """The DAGs for which a user has permissions: those are asked about more often than others."""
+    names = (resource for _, resource in sorted(user.perms))
+    return [name.partition(":")[2] for name in names if name.startswith(("DAG:", "DAG Run:"))]
 
 
 async def compare(seed: int, questions: int) -> dict[str, Any]:
@@ -225,12 +232,15 @@ async def compare(seed: int, questions: int) -> dict[str, Any]:
     yes: Counter[str] = Counter()
     reasons: Counter[str] = Counter()
     disagreements = []
-    for user_id, chosen in rounds(draw, [*user_ids, *[NOBODY] * 6], questions):
+    asker = Asker(draw)
+    for user_id, number in rounds(draw, [*user_ids, *[NOBODY] * 6], questions):
         if user_id == NOBODY:
             theirs, mine = fab.build_public_user(), await ours.public_user()
         else:
             theirs = fab.deserialize_user({"sub": str(user_id)})
             mine = await ours.get_user_from_token(fab.generate_jwt(theirs))
+        asker.held = held_ids(theirs)
+        chosen = [asker.ask() for _ in range(number)]
         said = await asyncio.to_thread(_ask_both, fab, theirs, ours, mine, chosen)
         for question, one, other in said:
             asked[question[0]] += 1
