@@ -7,15 +7,11 @@ from tests.apiserver.server import ApiServer
 from tests.databases import Database
 
 from bench.airflow.crew import BIG_POOL, CACHED, HERE, servers, token
-from bench.airflow.load import Load, run
 from bench.airflow.rows import FIRST_ID, add_dags, add_people, add_permissions
 from bench.airflow.sizes import Sizes
-from bench.airflow.wire import request
 from bench.figures import Figure, Section
 
 NAMES = [CACHED, HERE]
-PATH = "/ui/auth/me"
-"""Core asks no database for it: what holds the loop is the auth manager."""
 ROUNDS = 3
 
 
@@ -47,12 +43,11 @@ def _cold(started: dict[str, ApiServer], users: list[int], sizes: Sizes) -> Figu
     held: dict[str, list[float]] = {name: [] for name in NAMES}
     for number in range(ROUNDS):
         some = users[number * sizes.cold_users : (number + 1) * sizes.cold_users]
-        asked = [request("GET", PATH, token=token(user)) for user in some]
+        tokens = [token(user) for user in some]
         for name, server in started.items():
-            with server.client() as client:
-                client.get("/probe/watch").raise_for_status()
-                run(Load(server.port, asked, len(some), len(some), 120))
-                held[name].append(float(client.get("/probe/held", timeout=120).json()) * 1e3)
+            with server.client(timeout=120) as client:
+                answer = client.post("/probe/arrive", json=tokens).raise_for_status()
+                held[name].append(float(answer.json()) * 1e3)
     what = f"{sizes.cold_users} users arrive cold, {sizes.cold_permissions} permissions each: longest stall of the loop"
     return Figure(what, "ms", median(held[HERE]), 20, beside={CACHED: median(held[CACHED])})
 

@@ -418,12 +418,12 @@ class AsyncAuthManager(BaseAuthManager[AirflowUser]):
         """The ids of the DAGs that exist and to which the user may do this: at most one statement, for the ids."""
         held = mapping.find_dags(self._now(user), method)
         if held is None:
-            return set(session.scalars(select(DagModel.dag_id)))
+            return set(session.scalars(select(DagModel.dag_id)).all())
         if not held:
             return set()
         if len(held) > _MANY_IDS:
-            return set(held.intersection(session.scalars(select(DagModel.dag_id))))
-        return set(session.scalars(select(DagModel.dag_id).where(DagModel.dag_id.in_(held))))
+            return set(held.intersection(session.scalars(select(DagModel.dag_id)).all()))
+        return set(session.scalars(select(DagModel.dag_id).where(DagModel.dag_id.in_(held))).all())
 
     # ── what core asks once ──
 

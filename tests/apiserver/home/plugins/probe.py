@@ -101,6 +101,20 @@ async def calls(token: str, number: int) -> tuple[float, float]:
     return found[0], found[1]
 
 
+@app.post("/arrive")
+async def arrive(tokens: list[str]) -> float:
+    """All these tokens come at once: how long that holds the loop, in seconds."""
+    from airflow.api_fastapi.app import get_auth_manager
+
+    manager = get_auth_manager()
+    watch.start()
+    await asyncio.sleep(5 * TICK_SECONDS)
+    watch.longest = 0.0
+    await asyncio.gather(*(manager.get_user_from_token(token) for token in tokens))
+    await asyncio.sleep(5 * TICK_SECONDS)
+    return watch.stop()
+
+
 @app.get("/dag_ids")
 async def dag_ids(token: str, number: int) -> tuple[float, int]:
     """How long one call of `get_authorized_dag_ids` takes, in seconds, in a thread as core calls it; how many ids."""
