@@ -5,6 +5,7 @@ token text ──verify──▶ Claims ──not revoked──▶ user id ─�
 
 import contextlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
@@ -291,7 +292,7 @@ class AuthManager:
             DatabaseUnavailableError: 503.
         """
         running = self._require_running()
-        check = sessions.check_password(running, username, password, address, throttled=throttled)
+        check = partial(sessions.check_password, running, username, password, address, throttled=throttled)
         work = sessions.log_in(running, check, lifetime_seconds)
         return await running.tasks.run(work, "asyncauth login")
 

@@ -39,9 +39,9 @@ async def write(running: Running, work: Callable[[AsyncConnection], Awaitable[T]
 # ── beginning ──
 
 
-async def log_in(running: Running, check: Awaitable[Login], lifetime_seconds: int | None) -> str:
+async def log_in(running: Running, check: Callable[[], Awaitable[Login]], lifetime_seconds: int | None) -> str:
     """See `AuthManager.login`."""
-    login = await check
+    login = await check()
     expires_at = None if lifetime_seconds is None else login.issued_at + lifetime_seconds
     slides = running.settings.sliding_seconds is not None and lifetime_seconds is None
     return running.issuer.issue(

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
+from urllib.parse import urlsplit
 
 from airflow.api_fastapi.app import AUTH_MANAGER_FASTAPI_APP_PREFIX, get_cookie_path
 from airflow.configuration import conf
 from fastapi import FastAPI
 
-from asyncauth.airflow.middleware import COOKIE, PublicOriginMiddleware
+from asyncauth.airflow.middleware import COOKIE
 from asyncauth.airflow.settings import tokens_are_limited
 from asyncauth.api.app import make_app
 from asyncauth.pages import PageOptions, page_routes
@@ -28,8 +29,7 @@ def make_airflow_app(lifespan: Lifespan) -> FastAPI:
         throttled=tokens_are_limited(),
         lifespan=lifespan,
     )
-    app.add_middleware(PublicOriginMiddleware, base_url=_base_url())
-    app.routes.extend(page_routes(PageOptions(title="Airflow", home_url=get_cookie_path())))
+    app.routes.extend(page_routes(PageOptions(title="Airflow", home_url=get_cookie_path(), framed=True)))
     return app
 
 
@@ -40,7 +40,17 @@ def cookie_policy() -> CookiePolicy:
         path=get_cookie_path(),
         secure=_base_url().startswith("https:") or bool(conf.get("api", "ssl_cert", fallback="")),
         samesite="Lax",
+        origins=_origins(),
     )
+
+
+def _origins() -> tuple[str, ...]:
+    """What browsers see: behind a proxy the server sees another scheme, or another host."""
+    parts = urlsplit(_base_url())
+    if not parts.scheme or not parts.netloc:
+        return ()
+    host = parts.netloc.lower().removesuffix({"http": ":80", "https": ":443"}.get(parts.scheme, ""))  # as browsers do
+    return (f"{parts.scheme}://{host}",)
 
 
 def _base_url() -> str:

@@ -1,7 +1,6 @@
 """Around core's app: an outage is 503, and who has not logged in may hold the public role. Pure ASGI."""
 
 from collections.abc import Awaitable, Callable
-from urllib.parse import urlsplit
 
 from airflow.api_fastapi.core_api.security import USER_INJECTED_BY_TRUSTED_MIDDLEWARE
 
@@ -41,30 +40,6 @@ class RefusalMiddleware:
             if started:
                 raise
             await respond(send, refusal(error))
-
-
-class PublicOriginMiddleware:
-    """Lets forms through that a browser sent from the public address of this server, `[api] base_url`.
-
-    Behind a proxy the server sees another scheme, or another host, than the browser, and would take its own pages for
-    another site's. A browser tells the truth about the origin of a page, and the operator about the public address.
-
-    Args:
-        base_url: whole, with scheme and host; anything else changes nothing.
-    """
-
-    def __init__(self, app: ASGIApp, base_url: str) -> None:
-        self.app = app
-        parts = urlsplit(base_url)
-        self._scheme, self._host = parts.scheme, parts.netloc.encode()
-        self._origin = f"{parts.scheme}://{parts.netloc}".lower().encode() if parts.scheme and parts.netloc else None
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
-        if scope["type"] == "http" and self._origin is not None and header_values(scope, b"origin") == [self._origin]:
-            headers = [(name, value) for name, value in scope["headers"] if name.lower() != b"host"]
-            scope = {**scope, "scheme": self._scheme, "headers": [*headers, (b"host", self._host)]}
-        await self.app(scope, receive, send)
 
 
 class PublicRoleMiddleware:

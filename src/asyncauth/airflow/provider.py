@@ -31,6 +31,7 @@ OPTIONS: dict[str, tuple[str, str]] = {
         "string",
         "Under which the secrets of API keys are hashed, at least 32 bytes; the same on every worker. Not set: none.",
     ),
+    "api_key_former_secrets": ("string", "Under which keys were hashed before, with commas between; still accepted."),
     "api_key_cache_size": ("integer", "API keys kept in memory."),
     "token_cache_size": ("integer", "Verified tokens remembered until they expire."),
     "token_cache_bytes": ("integer", "The same in bytes of token text."),
@@ -77,7 +78,7 @@ OPTIONS: dict[str, tuple[str, str]] = {
     "known_address_size": ("integer", "So many pairs of user and address are remembered in memory."),
 }
 """Settings of `asyncauth.Settings` that are set in `[asyncauth]`: type and description."""
-SENSITIVE = ("api_key_secret", "listen_url", "redis_url")
+SENSITIVE = ("api_key_secret", "api_key_former_secrets", "listen_url", "redis_url")
 EXTRA_OPTIONS: dict[str, tuple[str, str]] = {
     "dag_sync_interval_seconds": (
         "float",

@@ -30,6 +30,8 @@ class PageOptions:
     """What stands before the path of every page, where the routes are not mounted below a path already: `/auth`."""
     page_size: int = 25
     """Rows of one page of users or roles."""
+    framed: bool = False
+    """Whether pages of the same origin may show these in a frame, as Airflow's UI does. Other origins never may."""
     self_service: SelfService | None = None
     """What people may do for themselves: register, replace a forgotten password. None: nothing."""
 

@@ -12,18 +12,20 @@ from starlette.responses import HTMLResponse, Response
 FOLDER = Path(__file__).parent
 STATIC = {"/static/pages.css": "text/css", "/static/icon.svg": "image/svg+xml"}
 """Files for all pages, which anybody may have."""
-_POLICY = (
-    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-)
-SAFE_HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": _POLICY,
-    "Referrer-Policy": "same-origin",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Cross-Origin-Opener-Policy": "same-origin",
-}
-"""On every page: kept nowhere, framed by nobody, without scripts, and forms go to this site alone."""
+_POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'"
+
+
+def make_headers(*, framed: bool) -> dict[str, str]:
+    """Of every page: kept nowhere, no scripts, forms that go to this site alone, and in nobody's frame. `framed`: in
+    those of the same origin."""
+    return {
+        "Cache-Control": "no-store",
+        "Content-Security-Policy": _POLICY + ("; frame-ancestors 'self'" if framed else "; frame-ancestors 'none'"),
+        "Referrer-Policy": "same-origin",
+        "X-Content-Type-Options": "nosniff",
+        "X-Frame-Options": "SAMEORIGIN" if framed else "DENY",
+        "Cross-Origin-Opener-Policy": "same-origin",
+    }
 
 
 class Renderer:
@@ -41,10 +43,10 @@ class Renderer:
         self.versions = {path: hashlib.sha256(content).hexdigest()[:12] for path, content in self._static.items()}
         """Of the static files: their addresses change with them."""
 
-    def page(self, template: str, status: int, values: dict[str, Any]) -> HTMLResponse:
+    def page(self, template: str, status: int, headers: dict[str, str], values: dict[str, Any]) -> HTMLResponse:
         """A page."""
         text = self._environment.get_template(template).render(values)
-        return HTMLResponse(text, status, SAFE_HEADERS)
+        return HTMLResponse(text, status, headers)
 
     def static(self, path: str) -> Response:
         """A static file."""

@@ -26,7 +26,7 @@ from asyncauth.pages.forms import (
 from asyncauth.pages.notices import NOTICES
 from asyncauth.pages.options import PageOptions
 from asyncauth.pages.problems import Problem
-from asyncauth.pages.render import SAFE_HEADERS, Renderer
+from asyncauth.pages.render import Renderer, make_headers
 from asyncauth.pages.safe_next import PARAMETER, find_safe_path
 from asyncauth.web.cookies import CookiePolicy
 from asyncauth.web.gate import Gate, gate_of
@@ -42,6 +42,11 @@ class Site:
 
     options: PageOptions
     renderer: Renderer
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Of every answer."""
+        return make_headers(framed=self.options.framed)
 
 
 @dataclass(slots=True)
@@ -229,7 +234,7 @@ class Visit:
             "notice": NOTICES.get(self.request.query_params.get("done", "")),
             "static": {path: self.link(path, v=version) for path, version in self.site.renderer.versions.items()},
         }
-        response = self.site.renderer.page(template, status, common | values)
+        response = self.site.renderer.page(template, status, self.site.headers, common | values)
         if problem is not None and problem.retry_after_seconds is not None:
             response.headers["Retry-After"] = str(problem.retry_after_seconds)
         if status == 401:
@@ -240,7 +245,7 @@ class Visit:
 
     def redirect(self, url: str) -> RedirectResponse:
         """Go there with GET."""
-        return RedirectResponse(url, 303, SAFE_HEADERS)
+        return RedirectResponse(url, 303, self.site.headers)
 
     def put_login(self, response: Response, token: str) -> None:
         """Give the browser a login."""

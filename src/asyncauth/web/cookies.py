@@ -14,7 +14,7 @@ _HTTP_SCHEMES = {"ws": "http", "wss": "https"}
 _DEFAULT_PORTS = {"http": ":80", "https": ":443"}
 _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # token of RFC 9110 section 5.6.2
 _PATH = re.compile(r"/[!-:<-~]*")  # visible ASCII without the semicolon
-_ORIGIN = re.compile(r"https?://[a-z0-9.\[\]:-]+")  # as browsers write it: in lower case, without a default port
+_ORIGIN = re.compile(r"https?://[a-z0-9._\[\]:-]+")  # as browsers write it: in lower case, without a default port
 _VALUE = re.compile(r"[A-Za-z0-9._~+/=-]+")
 
 

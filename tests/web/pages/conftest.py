@@ -1,7 +1,7 @@
 """What the tests of the pages share: a real app over ASGI with the pages at /auth, and a browser without JavaScript."""
 
 import os
-from collections.abc import AsyncIterator, Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable
 from typing import cast
 
 import httpx

@@ -270,6 +270,20 @@ async def test_headers_of_every_answer(admin_browser: Browser, auth: AuthManager
         assert "unsafe" not in answer.headers["Content-Security-Policy"]
 
 
+async def test_frames(auth: AuthManager) -> None:
+    """Airflow's UI, which is of the same origin, may show the pages in one, if the application says so."""
+    for framed, ancestors, old in ((False, "'none'", "DENY"), (True, "'self'", "SAMEORIGIN")):
+        app = await to_thread.run_sync(make_app, auth, PageOptions(framed=framed))
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url=ORIGIN) as http:
+            for path in ("/auth/login/", "/auth/"):
+                answer = await http.get(path)
+                assert answer.headers["Content-Security-Policy"].endswith(f"; frame-ancestors {ancestors}")
+                assert answer.headers["X-Frame-Options"] == old
+            page = await Browser(http).post("/auth/users/add", {})
+            (link,) = [one for one in page.root.one("main").all("a") if one.attributes["href"] == "/auth/login/"]
+            assert ("target" in link.attributes) is not framed
+
+
 async def test_no_page_holds_a_script_or_a_style(admin_browser: Browser, auth: AuthManager) -> None:
     """They work without; and the policy would refuse them."""
     await make_user(auth, "ada")
