@@ -25,6 +25,8 @@ def measure(worlds: Worlds, sizes: Sizes) -> list[Section]:
     busy: dict[str, list[float]] = {name: [] for name in NAMES}
     rates: dict[str, list[float]] = {name: [] for name in NAMES}
     with servers(worlds.copy("postgresql"), NAMES, workers=2, **BIG_POOL) as started:
+        for server in started.values():  # warm up
+            _round(server, 1.0)
         for _ in range(sizes.rounds):
             for name, server in started.items():
                 alone, beside, logins = _round(server, sizes.login_seconds)
