@@ -273,7 +273,8 @@ class PasswordHasher:
     async def _run(self, work: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
         # Shielded: a caller who leaves keeps the place until the hash is computed.
         with CancelScope(shield=True):
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+            result = await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+        return result
 
     def is_weak(self, stored: str | None) -> bool:
         """Whether a hash is weaker than new ones are. Of another kind only if somebody has chosen this one: where FAB
