@@ -274,7 +274,7 @@ class PasswordHasher:
         # Shielded: a caller who leaves keeps the place until the hash is computed.
         with CancelScope(shield=True):
             result = await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
-        return result
+        return result  # noqa: RET504 - for mypy, the scope may swallow what ends it
 
     def is_weak(self, stored: str | None) -> bool:
         """Whether a hash is weaker than new ones are. Of another kind only if somebody has chosen this one: where FAB
