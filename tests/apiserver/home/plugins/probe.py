@@ -1,6 +1,7 @@
 """A plugin of Airflow's that tells what goes on in a worker: its modules, its routes, and how its loop is held."""
 
 import asyncio
+import gc
 import os
 import sys
 import time
@@ -63,6 +64,14 @@ async def routes() -> list[tuple[str, str]]:
 @app.get("/pid")
 async def pid() -> int:
     """Which worker this is."""
+    return os.getpid()
+
+
+@app.post("/freeze")
+async def freeze() -> int:
+    """Take what is in memory now out of garbage collection; which worker did."""
+    gc.collect()
+    gc.freeze()
     return os.getpid()
 
 
