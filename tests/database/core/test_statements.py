@@ -87,10 +87,11 @@ async def test_a_poll_sends_one(auth: AuthManager) -> None:
 
 
 async def test_starting_sends_few(settings: Settings) -> None:
-    """Whether the tables and the triggers stand, where the log ends, what is revoked or cut off, and one look."""
+    """Whether the tables and the triggers stand, what the triggers look like, where the log ends, what is revoked or
+    cut off, and one look."""
     async with AuthManager(quiet(settings)) as auth:
         assert running(auth).users.position.last == 0
     with count_statements() as statements:
         async with AuthManager(quiet(settings)):
             pass
-    assert len(statements) <= 30  # SQLite and MariaDB are asked for the columns of each of 21 tables
+    assert len(statements) <= 30  # SQLite and MariaDB are asked for the columns of each of 20 tables
