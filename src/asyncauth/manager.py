@@ -87,7 +87,6 @@ class AuthManager:
             await running.api_keys.note_uses()
         drain_seconds = self.settings.database_timeout_seconds + self.settings.password_queue_seconds
         await running.tasks.close(drain_seconds=drain_seconds)
-        running.hasher.close()
         if running.throttle is not None:
             await running.throttle.close()
         await self._dispose(running.database.engine)

@@ -5,31 +5,21 @@ has chosen it, what FAB cannot read: `argon2id:KiB:passes:lanes$salt$hex` (RFC 9
 core and 32 MiB a time, so it runs in a limited number of threads with a short queue, never on the event loop.
 """
 
-import asyncio
 import contextlib
 import hashlib
 import hmac
-import os
 import secrets
 import string
-import sys
-import threading
-from collections.abc import AsyncIterator, Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar, TypeVarTuple
 
-from anyio import CancelScope, CapacityLimiter, fail_after
+from anyio import CapacityLimiter, fail_after, to_thread
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from asyncauth.errors import BusyError, ConfigurationError
 
-T = TypeVar("T")
-Arguments = TypeVarTuple("Arguments")
-_NICE = 5
-"""A third of the processor time of a thread without it, where both want it."""
 MAX_PASSWORD_BYTES = 4096
 MAX_HASH_MEMORY_BYTES = 256 * 1024 * 1024
 MAX_ITERATIONS = 5_000_000
@@ -226,15 +216,6 @@ def make(password: str, scheme: Scheme | None = None) -> str:
     return f"{scheme.text}${salt}${scheme.compute(password.encode(), salt)}"
 
 
-def _step_back() -> None:
-    """Of two threads that want the processor, let the one that answers requests have it more often: a hash takes 0.1 s,
-    and a few of them at once would hold everybody else up. On Linux a thread has a priority of its own."""
-    if sys.platform == "linux":
-        this_thread = threading.get_native_id()
-        with contextlib.suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, this_thread, max(_NICE, os.getpriority(os.PRIO_PROCESS, this_thread)))
-
-
 class PasswordHasher:
     """The same two functions off the event loop: a few at a time, a bounded queue behind them.
 
@@ -251,30 +232,19 @@ class PasswordHasher:
         self._scheme = scheme or DEFAULT_SCHEME
         self._chosen = scheme is not None
         self._places = CapacityLimiter(concurrency)
-        # Threads of its own: the application may hold all of anyio's, and these step back.
-        self._threads = ThreadPoolExecutor(concurrency, "asyncauth password", initializer=_step_back)
+        self._threads = CapacityLimiter(concurrency)  # not anyio's default ones: the application may hold all of those
         self._queue_size = queue_size
         self._queue_seconds = queue_seconds
 
     async def check(self, stored: str | None, password: str) -> bool:
         """See `check`. Raises BusyError when the queue is full or the wait too long."""
         async with self._place():
-            return await self._run(check, stored, password, self._scheme)
+            return await to_thread.run_sync(check, stored, password, self._scheme, limiter=self._threads)
 
     async def make(self, password: str) -> str:
         """See `make`. Raises BusyError when the queue is full or the wait too long."""
         async with self._place():
-            return await self._run(make, password, self._scheme)
-
-    def close(self) -> None:
-        """Let the threads end; what they compute is finished."""
-        self._threads.shutdown(wait=False)
-
-    async def _run(self, work: Callable[[*Arguments], T], *arguments: *Arguments) -> T:
-        # Shielded: a caller who leaves keeps the place until the hash is computed.
-        with CancelScope(shield=True):
-            result = await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
-        return result  # noqa: RET504 - for mypy, the scope may swallow what ends it
+            return await to_thread.run_sync(make, password, self._scheme, limiter=self._threads)
 
     def is_weak(self, stored: str | None) -> bool:
         """Whether a hash is weaker than new ones are. Of another kind only if somebody has chosen this one: where FAB

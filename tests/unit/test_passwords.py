@@ -1,8 +1,6 @@
 """Password hashes: right by the published vectors, werkzeug's own, and whatever a hostile row may hold."""
 
 import asyncio
-import os
-import sys
 import threading
 from collections.abc import Iterator
 
@@ -510,14 +508,3 @@ async def test_hashing_is_off_the_event_loop() -> None:
     stored = await checker.make("correct horse")
     assert await checker.check(stored, "correct horse")
     assert not await checker.check(stored, "correct mule")
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only there a thread has a priority of its own")
-async def test_hashes_step_back_for_whoever_answers_requests() -> None:
-    """The threads that compute them get less of the processor, and nobody else does."""
-    checker = hasher(concurrency=1)
-    before = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
-    found = await checker._run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
-    assert found == max(5, before)
-    assert os.getpriority(os.PRIO_PROCESS, threading.get_native_id()) == before
-    checker.close()
