@@ -19,7 +19,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 @asynccontextmanager
 async def given_up(connection: AsyncConnection, deadline: float) -> AsyncIterator[None]:
     """Give `connection` up at `deadline`, a time of the event loop at which the block is cancelled, or when it is
-    cancelled before."""
+    cancelled before.
+
+    Raises:
+        ConnectionResetError: the connection was lost, and the driver stumbled over that.
+    """
     driver: Any = (await connection.get_raw_connection()).driver_connection
     sooner_seconds = (deadline - asyncio.get_running_loop().time()) / 10
     try:
@@ -31,6 +35,12 @@ async def given_up(connection: AsyncConnection, deadline: float) -> AsyncIterato
         # Cut off in the middle of an answer: a rollback would read the rest of it.
         await connection.invalidate()
         raise
+    except AttributeError:
+        # asyncpg's own words for a connection that was lost between two steps of a statement: its protocol is None.
+        if not hasattr(driver, "is_closed") or not driver.is_closed():
+            raise
+        await connection.invalidate()
+        raise ConnectionResetError("the connection was lost") from None
 
 
 @contextmanager
