@@ -35,7 +35,7 @@ async def test_a_read_through_an_engine_of_the_application_is_done_again(databas
 @pytest.mark.parametrize("backend", ["postgresql+asyncpg"], indirect=True)
 @pytest.mark.parametrize("lost", [True, False])
 async def test_a_driver_that_stumbles_over_a_lost_connection(database: Database, lost: bool) -> None:
-    """asyncpg asks a connection for what it has no more, between two steps of a statement. Any other AttributeError stays
+    """asyncpg asks a connection for what it has no more, between two steps of a statement. Another AttributeError stays
     what it is."""
     engine = make_engine(database.url, pool_size=1, timeout_seconds=5)
     asker = Asker(engine, timeout_seconds=5)
