@@ -188,7 +188,7 @@ async def test_the_database_is_slow(far: AuthManager, engine: AsyncEngine, world
 
 async def test_no_connection_is_left(settings: Settings, engine: AsyncEngine, world: World) -> None:
     """All are held by something else: a bounded wait, then 503; memory answers; nothing is left behind."""
-    async with AuthManager(quiet(settings, database_timeout_seconds=0.2)) as auth, AsyncExitStack() as stack:
+    async with AuthManager(quiet(settings, database_timeout_seconds=1.0)) as auth, AsyncExitStack() as stack:
         await auth.get_user(world.holder)
         for _ in range(settings.database_pool_size):
             await stack.enter_async_context(running(auth).database.engine.connect())
