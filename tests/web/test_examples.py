@@ -118,11 +118,20 @@ def test_the_demo_fails_when_an_answer_is_not_the_announced_one() -> None:
     assert "FAILED: expected 200" in done.stderr
 
 
+def _hear_ctrl_c() -> None:
+    """A shell without a terminal has those ignore it that it starts in the background, and what they start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.fixture
 async def served() -> AsyncIterator[asyncio.subprocess.Process]:
     """`python -m examples.demo --serve`, ended with the test whatever happens."""
     server = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "examples.demo", "--serve", cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        *(sys.executable, "-m", "examples.demo", "--serve"),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        preexec_fn=_hear_ctrl_c,
     )
     yield server
     if server.returncode is None:
