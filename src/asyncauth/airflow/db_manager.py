@@ -20,6 +20,7 @@ from asyncauth.db.scripts import VERSION_TABLE, find_folder, load_scripts, versi
 from asyncauth.db.standing import find_missing
 from asyncauth.db.tables import FAB_VERSION_TABLE, changes, cutoffs, fab, own
 from asyncauth.db.triggers import drop_triggers
+from asyncauth.errors import ConfigurationError
 
 _SEQUENCES = tuple(f"{table.name}_id_seq" for table in (changes, cutoffs))
 
@@ -54,7 +55,9 @@ class AsyncAuthDBManager(BaseDBManager):
             asyncauth.errors.ConfigurationError: it cannot be done; one sentence says what to do.
         """
         if to_revision or from_revision or show_sql_only:
-            raise NotImplementedError("asyncauth brings its tables to its own version only")
+            raise ConfigurationError(
+                "asyncauth brings its tables to its own version only: leave out other versions and --show-sql-only"
+            )
         # Making a trigger waits for everybody who has looked at its table, and this session may have.
         self.session.commit()
         with connected() as connection:
