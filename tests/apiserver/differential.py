@@ -42,7 +42,7 @@ Question = tuple[str, dict[str, Any]]
 
 
 def fill(draw: random.Random, users: int) -> list[int]:
-    """Add roles, users and DAGs; returns the ids of the users."""
+    """Add roles, users and DAGs; returns the ids of the users, last that of one who has every role."""
     from airflow.models import DagModel
     from airflow.models.dagbundle import DagBundleModel
     from airflow.providers.fab.auth_manager.models import Action, Permission, Resource, Role, User
@@ -73,6 +73,7 @@ def fill(draw: random.Random, users: int) -> list[int]:
             stale = draw.random() < 0.2
             session.add(DagModel(dag_id=dag_id, bundle_name=bundle.name, fileloc="f", is_stale=stale))
         made = [_user(User, number, draw.sample(roles, draw.choice((0, 1, 1, 2, 4)))) for number in range(users)]
+        made.append(_user(User, users, roles))
         session.add_all(made)
         session.flush()
         return [user.id for user in made]
@@ -205,11 +206,13 @@ def _ask_both(
 
 
 def rounds(draw: random.Random, user_ids: list[int], questions: int) -> Iterator[tuple[int, int]]:
-    """Who is asked, and how many questions."""
+    """Who is asked about, and how many questions: first the user with every role, so that each method says yes once."""
+    user_id = user_ids[-1]
     while questions > 0:
         number = min(QUESTIONS_A_USER, questions)
         questions -= number
-        yield draw.choice(user_ids), number
+        yield user_id, number
+        user_id = draw.choice([*user_ids, *[NOBODY] * 6])
 
 
 def held_ids(user: Any) -> list[str]:
@@ -233,7 +236,7 @@ async def compare(seed: int, questions: int) -> dict[str, Any]:
     reasons: Counter[str] = Counter()
     disagreements = []
     asker = Asker(draw)
-    for user_id, number in rounds(draw, [*user_ids, *[NOBODY] * 6], questions):
+    for user_id, number in rounds(draw, user_ids, questions):
         if user_id == NOBODY:
             theirs, mine = fab.build_public_user(), await ours.public_user()
         else:
