@@ -1,4 +1,4 @@
-"""Real PostgreSQL, MariaDB and MySQL servers for the tests: free loopback ports, throw-away folders, ended with the run."""
+"""Real database servers for the tests: free loopback ports, throw-away folders, ended with the run."""
 
 from tests.servers.base import Server
 from tests.servers.find import ServerError

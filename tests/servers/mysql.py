@@ -43,7 +43,10 @@ def find_mysqld() -> str | None:
         if _version(named) is None:
             raise ServerError(f"{VARIABLE} has to name the program of a MySQL server, as /usr/sbin/mysqld is one")
         return named
-    paths = [shutil.which("mysqld"), *(str(path) for folder in FOLDERS for path in Path("/").glob(f"{folder[1:]}/mysqld"))]
+    paths = [
+        shutil.which("mysqld"),
+        *(str(path) for folder in FOLDERS for path in Path("/").glob(f"{folder[1:]}/mysqld")),
+    ]
     return next((path for path in paths if path is not None and _version(path) is not None), None)
 
 
