@@ -54,7 +54,11 @@ def functions(thing: object) -> Iterator[Callable[..., object]]:
         for name, member in vars(thing).items():
             inner = getattr(member, "fget", None) or getattr(member, "__func__", member)
             ours = getattr(inner, "__module__", "").startswith("asyncauth") and hasattr(inner, "__code__")
-            if ours and not inner.__code__.co_filename.startswith("<") and (not name.startswith("_") or name == "__init__"):
+            if (
+                ours
+                and not inner.__code__.co_filename.startswith("<")
+                and (not name.startswith("_") or name == "__init__")
+            ):
                 yield inner
 
 
@@ -71,7 +75,9 @@ def test_each_module_says_what_is_public(module: str) -> None:
 
 def test_no_class_of_errors_is_forgotten() -> None:
     errors = import_module("asyncauth.errors")
-    defined = {name for name, value in vars(errors).items() if inspect.isclass(value) and value.__module__ == errors.__name__}
+    defined = {
+        name for name, value in vars(errors).items() if inspect.isclass(value) and value.__module__ == errors.__name__
+    }
     assert defined == set(errors.__all__)
 
 

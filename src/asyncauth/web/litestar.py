@@ -36,7 +36,16 @@ from asyncauth.web.http import refusal
 from asyncauth.web.template import ResourceTemplate
 from asyncauth.web.websocket import find_watch
 
-__all__ = ["AuthPlugin", "Guard", "health_handler", "requires"]
+__all__ = [
+    "AuthPlugin",
+    "AuthenticationMiddleware",
+    "Guard",
+    "health_handler",
+    "is_revoked",
+    "on_auth_error",
+    "requires",
+    "retrieve_user",
+]
 
 Connection = ASGIConnection[Any, Any, Any, Any]
 
