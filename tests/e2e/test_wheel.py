@@ -7,7 +7,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from tools.dist import contents, trial
 from tools.dist.build import build
 from tools.dist.programs import ROOT
