@@ -39,6 +39,11 @@ class Database:
         return self.host.url(self.name, self.host.sync_driver)
 
     @property
+    def has_sequences(self) -> bool:
+        """Whether ids come from sequences: not on SQLite, nor on MySQL itself."""
+        return not isinstance(self.host, SQLite | MySQL)
+
+    @property
     def server(self) -> Server:
         """Where the database lives, for tests that stop it or cut connections; SQLite has none."""
         assert isinstance(self.host, Server), "SQLite has no server"
