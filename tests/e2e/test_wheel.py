@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 from tools.dist import contents, trial
-from tools.dist.build import build
+from tools.dist.build import build_wheel
 from tools.dist.programs import ROOT
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from the checkout."""
-    return build(ROOT, tmp_path_factory.mktemp("wheel")).wheel
+    return build_wheel(ROOT, tmp_path_factory.mktemp("wheel"))
 
 
 def test_the_wheel_holds_the_package_and_its_migrations(wheel: Path) -> None:
