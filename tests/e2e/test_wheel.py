@@ -1,15 +1,15 @@
 """What users install: the wheel, in a clean environment, far from the checkout, running the demo.
 
-`make dist` does the same on every Python that is here, and more: see `tools/dist/`.
+`make dist` does the same on every Python that is here, and more: see `tools/release/`.
 """
 
 import sys
 from pathlib import Path
 
 import pytest
-from tools.dist import contents, trial
-from tools.dist.build import build_wheel
-from tools.dist.programs import ROOT
+from tools.release import contents, trial
+from tools.release.build import build_wheel
+from tools.release.programs import ROOT
 
 
 @pytest.fixture(scope="module")

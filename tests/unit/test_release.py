@@ -8,8 +8,8 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
-from tools.dist import build, contents, lowest, programs
-from tools.dist.programs import ROOT, CheckError
+from tools.release import build, contents, lowest, programs
+from tools.release.programs import ROOT, CheckError
 
 SOURCES = {"src/asyncauth/__init__.py", "src/asyncauth/py.typed", "migrations/env.py", "README.md"}
 INFO = f"asyncauth-{contents.version()}.dist-info"
