@@ -1,4 +1,4 @@
-"""`python -m tools.release` builds into dist/ and checks; `python -m tools.release lowest` tries the lowest versions."""
+"""`python -m tools.release` builds into dist/ and checks; `… lowest` tries the lowest versions of dependencies."""
 
 import shutil
 import sys

@@ -1,4 +1,4 @@
-"""The oldest version of every dependency that pyproject.toml allows, on the oldest Python: does the suite pass on it?"""
+"""The oldest version of every dependency that pyproject.toml allows, on the oldest Python: does the suite pass?"""
 
 import os
 import subprocess
