@@ -27,16 +27,19 @@ def run(*command: str | Path, cwd: Path, **more: str) -> str:
         CheckError: it failed; with what it printed.
     """
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("ASYNCAUTH_", "PYTHON"))}
-    process = subprocess.run(
-        command,
-        cwd=cwd,
-        env=environment | {"PIP_CONSTRAINT": str(CONSTRAINTS), "PIP_BUILD_CONSTRAINT": str(CONSTRAINTS)} | more,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        timeout=TIMEOUT_SECONDS,
-        check=False,
-    )
+    try:
+        process = subprocess.run(
+            command,
+            cwd=cwd,
+            env=environment | {"PIP_CONSTRAINT": str(CONSTRAINTS), "PIP_BUILD_CONSTRAINT": str(CONSTRAINTS)} | more,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=TIMEOUT_SECONDS,
+            check=False,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise CheckError(f"{' '.join(map(str, command))} did not end within {error.timeout:.0f} s") from None
     if process.returncode != 0:
         raise CheckError(f"{' '.join(map(str, command))} failed:\n{process.stdout}")
     return process.stdout
