@@ -9,11 +9,7 @@ from pathlib import Path
 from tools.release import trial
 from tools.release.programs import ROOT, VERSIONS, CheckError, find_pythons, run
 
-TESTS = (
-    ("tests/unit",),
-    ("tests/web",),
-    ("tests/database/core", "tests/database/tokens", "-k", "not psycopg"),
-)
+TESTS = (("tests/unit",), ("tests/web",), ("tests/database/core", "tests/database/tokens"))
 """Arguments of pytest."""
 TOOLS_NEED = "anyio"
 """Its oldest versions run the demo only: its plugin runs the tests, and has to be as new as the group `test` says."""
