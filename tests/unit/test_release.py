@@ -8,7 +8,7 @@ from pathlib import Path
 from zipfile import ZipFile
 
 import pytest
-from tools.release import build, contents, lowest, programs
+from tools.release import build, contents, lowest, programs, types
 from tools.release.programs import ROOT, CheckError
 
 SOURCES = {"src/asyncauth/__init__.py", "src/asyncauth/py.typed", "migrations/env.py", "README.md"}
@@ -79,6 +79,29 @@ def test_the_date_in_the_archives_can_be_given(monkeypatch: pytest.MonkeyPatch) 
     assert build.epoch() == "1"
     monkeypatch.delenv("SOURCE_DATE_EPOCH")
     assert int(build.epoch()) > 1_700_000_000
+
+
+def symbol(name: str, **more: object) -> dict[str, object]:
+    """As pyright tells of one."""
+    return {"name": name, "isTypeKnown": True, "isTypeAmbiguous": False, "diagnostics": []} | more
+
+
+def test_public_types_are_those_that_all_names(tmp_path: Path) -> None:
+    """Under each name that they can be imported by; internal ones may be guessed."""
+    wheel = tmp_path / "a.whl"
+    with ZipFile(wheel, "w") as archive:
+        archive.writestr("asyncauth/__init__.py", "from asyncauth.b import B\n__all__ = ['B']")
+        archive.writestr("asyncauth/b.py", "class B: ...\nlog = 1")
+    public = types.public_names(wheel)
+    assert public == {("asyncauth", "B"), ("asyncauth.b", "B")}
+    modules = [{"name": "asyncauth"}, {"name": "asyncauth.b"}]
+    guessed = {"isTypeAmbiguous": True, "diagnostics": [{"message": "could be anything"}]}
+    internal = [symbol("asyncauth.b.log", **guessed), symbol("asyncauth.b.B._held", **guessed), symbol("asyncauth.b.B")]
+    assert types.read({"modules": modules, "symbols": internal}, public) == 1
+    with pytest.raises(CheckError, match=r"asyncauth\.b\.B\.held: could be anything"):
+        types.read({"modules": modules, "symbols": [*internal, symbol("asyncauth.b.B.held", **guessed)]}, public)
+    with pytest.raises(CheckError, match="0 public symbols only"):
+        types.read({"modules": modules, "symbols": []}, public)
 
 
 def test_the_changelog_ends_with_this_version() -> None:

@@ -5,7 +5,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tools.release import contents, lowest, metadata, sbom, trial
+from tools.release import contents, lowest, metadata, sbom, trial, types
 from tools.release.build import Archives, build, check_same_again
 from tools.release.programs import ROOT, VERSIONS, CheckError, find_pythons
 
@@ -42,7 +42,9 @@ def make(work: Path) -> None:
         trial.check(trial.install(python, built.wheel, work / f"python{version}"), unpacked / "examples")
         say(f"Python {version} ({python}): installed, pip check, tables made, demo ran")
     bill = work / "built" / f"asyncauth-{contents.version()}.cdx.json"
-    say(f"bill of materials: {sbom.write(next(iter(pythons.values())), built.wheel, bill)} components")
+    everything = sbom.install(next(iter(pythons.values())), built.wheel, work / "everything")
+    say(f"bill of materials: {sbom.write(everything, bill)} components")
+    say(f"types: {types.check(everything, built.wheel)} public ones, all of them known to type checkers")
     keep(built, bill)
     if absent := [version for version in VERSIONS if version not in pythons]:
         say(f"NOT tried, as not found on PATH, in pyenv or in uv: Python {', '.join(absent)}")

@@ -18,6 +18,7 @@ import fastapi.routing
 import fastapi.utils
 from fastapi import Depends, FastAPI, Security
 from fastapi.openapi.models import HTTPBearer
+from fastapi.openapi.models import SecurityBase as SecurityModel
 from fastapi.requests import HTTPConnection
 from fastapi.security.base import SecurityBase
 
@@ -42,7 +43,7 @@ class _CurrentUser(SecurityBase):
     """Authenticates; being a SecurityBase shows it in the OpenAPI document."""
 
     def __init__(self) -> None:
-        self.model = HTTPBearer(bearerFormat="JWT")
+        self.model: SecurityModel = HTTPBearer(bearerFormat="JWT")
         self.scheme_name = BEARER
 
     async def __call__(self, connection: HTTPConnection) -> User:
