@@ -2,6 +2,7 @@
 
 import ast
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from zipfile import ZipFile
 
-from tools.release.programs import ROOT, TIMEOUT_SECONDS, CheckError
+from tools.release.programs import TIMEOUT_SECONDS, CheckError
 
 Name = tuple[str, str]
 """A module and a name in it."""
@@ -37,9 +38,16 @@ def check(python: Path, wheel: Path) -> int:
     Raises:
         CheckError: a type is not known, or could be taken for another one.
     """
-    options = ["--verifytypes", "asyncauth", "--ignoreexternal", "--outputjson", "--pythonpath", str(python)]
-    command = [sys.executable, "-m", "basedpyright", *options]
-    asked = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
+    command = [sys.executable, "-m", "basedpyright", "--verifytypes", "asyncauth", "--ignoreexternal", "--outputjson"]
+    asked = subprocess.run(
+        command,
+        cwd=python.parents[1],
+        env=os.environ | {"PATH": f"{python.parent}:{os.environ.get('PATH', '')}"},  # its first Python is asked
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_SECONDS,
+        check=False,
+    )
     try:
         said = json.loads(asked.stdout)["typeCompleteness"]
     except (ValueError, KeyError):
