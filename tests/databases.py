@@ -2,12 +2,15 @@
 
 import asyncio
 import itertools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from asyncauth.db.migrate import upgrade
 from tests.servers import Host, MariaDB, PostgreSQL, Server, SQLite
 
+FULL = os.environ.get("ASYNCAUTH_TEST_ALL") == "1"
+"""Run with full numbers (`make test-all`) instead of those that fit into `make test`."""
 BACKENDS = ("sqlite+aiosqlite", "postgresql+asyncpg", "postgresql+psycopg", "mysql+aiomysql")
 """What the one suite runs on: dialect and driver."""
 HOSTS: dict[str, Callable[[], Host]] = {"sqlite": SQLite, "postgresql": PostgreSQL, "mysql": MariaDB}

@@ -12,9 +12,9 @@ from asyncauth.db.migrate import check
 from asyncauth.db.standing import find_missing
 from asyncauth.db.tables import fab, own, roles, users
 from tests.airflow.describe import describe, read_rows
-from tests.airflow.installed import DRIVERS, FULL, Installed
+from tests.airflow.installed import DRIVERS, Installed
 from tests.airflow.process import FAB
-from tests.databases import Database, Databases
+from tests.databases import FULL, Database, Databases
 
 TRIGGER = "asyncauth_ab_user_cutoff_update"
 OURS = {*own.tables, "asyncauth_alembic_version"}

@@ -10,9 +10,8 @@ from asyncauth import AuthManager, Settings, admin
 from asyncauth.db.migrate import check, upgrade
 from tests.airflow.conftest import DRIVERS
 from tests.airflow.describe import describe
-from tests.airflow.installed import FULL
 from tests.airflow.process import AUDIENCE, ISSUER, SECRET, Airflow
-from tests.databases import Database
+from tests.databases import FULL, Database
 
 
 def on(dialect: str) -> pytest.MarkDecorator:
