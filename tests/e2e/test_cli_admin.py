@@ -12,8 +12,8 @@ import anyio
 import pytest
 
 from asyncauth.db.migrate import upgrade
+from tests.commands import Done, run_here
 from tests.conftest import NAME, PATIENCE_SECONDS, SECRET
-from tests.e2e.commands import Done, run_here
 from tests.servers.redis import Redis
 
 PASSWORD = "a-password-nobody-may-see"

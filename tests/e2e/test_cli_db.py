@@ -6,8 +6,8 @@ import pytest
 from sqlalchemy import make_url
 
 import asyncauth.cli
+from tests.commands import Done, run_here
 from tests.databases import Database
-from tests.e2e.commands import Done, run_here
 from tests.servers.find import free_port
 
 HIDDEN = "a-password-nobody-may-see"
