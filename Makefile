@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip -q
 AIRFLOW := .cache/airflow
 export ASYNCAUTH_TEST_AIRFLOW := $(CURDIR)/$(AIRFLOW)/bin/python
 
-.PHONY: help demo serve test test-all lint types bench bench-airflow fuzz servers clean
+.PHONY: help demo serve test test-all lint types bench bench-airflow dist lowest fuzz servers clean
 
 help:
 	@echo "make demo       see a server log in, allow, refuse and revoke (ends by itself)"
@@ -14,6 +14,8 @@ help:
 	@echo "make test       everything CI runs; PARTS='lint unit' for some of it"
 	@echo "make test-all   the same with full numbers"
 	@echo "make fuzz       try hostile tokens, keys and hashes for FUZZ_SECONDS (60)"
+	@echo "make dist       build what is released into dist/, and check it on every Python that is here"
+	@echo "make lowest     the oldest version of every dependency that is allowed"
 	@echo "make lint types bench bench-airflow clean"
 
 demo: $(VENV)/demo.stamp
@@ -36,6 +38,12 @@ bench: $(VENV)/dev.stamp servers
 
 bench-airflow: $(VENV)/dev.stamp $(AIRFLOW)/stamp servers
 	@$(BIN)/python -m bench.airflow
+
+dist: $(VENV)/dist.stamp
+	@$(BIN)/python -m tools.dist
+
+lowest: $(VENV)/dist.stamp servers
+	@$(BIN)/python -m tools.dist lowest
 
 fuzz: $(VENV)/fuzz.stamp
 	@$(BIN)/python -m fuzz
@@ -64,6 +72,11 @@ $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing everything into $(VENV) …"
 	@$(PIP) install -c constraints.txt --build-constraint constraints.txt -e '.[all]' --group dev
 	@touch $@ $(VENV)/demo.stamp
+
+$(VENV)/dist.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing what builds and checks into $(VENV) …"
+	@$(PIP) install -c constraints.txt --group dist
+	@touch $@
 
 $(VENV)/fuzz.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP) install -c constraints.txt --build-constraint constraints.txt -e . --group fuzz \
