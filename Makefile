@@ -40,10 +40,10 @@ bench-airflow: $(VENV)/dev.stamp $(AIRFLOW)/stamp servers
 	@$(BIN)/python -m bench.airflow
 
 dist: $(VENV)/dist.stamp
-	@$(BIN)/python -m tools.dist
+	@$(BIN)/python -m tools.release
 
 lowest: $(VENV)/dist.stamp servers
-	@$(BIN)/python -m tools.dist lowest
+	@$(BIN)/python -m tools.release lowest
 
 fuzz: $(VENV)/fuzz.stamp
 	@$(BIN)/python -m fuzz

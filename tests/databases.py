@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from asyncauth.db.migrate import upgrade
 from tests.servers import Host, MariaDB, MySQL, PostgreSQL, Server, SQLite
-from tests.servers.mysql import VARIABLE
 
 FULL = os.environ.get("ASYNCAUTH_TEST_ALL") == "1"
 """Run with full numbers (`make test-all`) instead of those that fit into `make test`."""
@@ -17,9 +16,9 @@ BACKENDS = ("sqlite+aiosqlite", "postgresql+asyncpg", "postgresql+psycopg", "mys
 HOSTS: dict[str, Callable[[], Host]] = {
     "sqlite": SQLite,
     "postgresql": PostgreSQL,
-    "mysql": MySQL if VARIABLE in os.environ else MariaDB,
+    "mysql": MySQL if os.environ.get("ASYNCAUTH_TEST_SERVER") == "mysql" else MariaDB,
 }
-"""The dialect `mysql` is MariaDB's, and MySQL's where its program is named (`make test PARTS=mysql` does)."""
+"""The dialect `mysql` is MariaDB's; the part `mysql` of `make test` runs the same tests on MySQL itself."""
 
 
 @dataclass(frozen=True)

@@ -1,21 +1,21 @@
 """What users install: the wheel, in a clean environment, far from the checkout, running the demo.
 
-`make dist` does the same on every Python that is here, and more: see `tools/dist/`.
+`make dist` does the same on every Python that is here, and more: see `tools/release/`.
 """
 
 import sys
 from pathlib import Path
 
 import pytest
-from tools.dist import contents, trial
-from tools.dist.build import build
-from tools.dist.programs import ROOT
+from tools.release import contents, trial
+from tools.release.build import build_wheel
+from tools.release.programs import ROOT
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, built from the checkout."""
-    return build(ROOT, tmp_path_factory.mktemp("wheel")).wheel
+    return build_wheel(ROOT, tmp_path_factory.mktemp("wheel"))
 
 
 def test_the_wheel_holds_the_package_and_its_migrations(wheel: Path) -> None:

@@ -13,7 +13,7 @@ from tests.servers.mariadb import OPTIONS as MARIADB_OPTIONS
 from tests.servers.mariadb import MariaDB
 
 VARIABLE = "ASYNCAUTH_TEST_MYSQL"
-"""Names the program of a MySQL server, for machines with MariaDB's under the same name."""
+"""Names the program of a MySQL server; else it is looked for. On Debian `mysqld` is MariaDB's."""
 VERSION_SECONDS = 60.0
 OPTIONS = (
     *(option for option in MARIADB_OPTIONS if not option.startswith("--innodb-log-file-size")),
