@@ -15,6 +15,7 @@ ROOT = Path(__file__).parent.parent
 TESTS = ("apiserver", "database", "airflow", "faults", "e2e", "web", "unit")
 PARTS: dict[str, list[list[str]]] = {  # the longest first, so that two jobs end at about the same time
     **{name: [["pytest", "-q", f"tests/{name}"]] for name in TESTS},
+    "web": [["pytest", "-q", "tests/web", "examples"]],  # whose place above it keeps
     "types": [["mypy"]],
     "lint": [["ruff", "check", "."], ["ruff", "format", "--check", "."]],
 }

@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager, redirect_stdout
 from inspect import CO_COROUTINE
 from io import StringIO
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from asyncauth import close_auth_manager, create_auth_manager
@@ -34,7 +35,8 @@ class PageRunner:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder / "page"
-        self.names: dict[str, Any] = {"__name__": "page"}
+        self._module = ModuleType("page")
+        self.names: dict[str, Any] = self._module.__dict__
         self._state = folder / "state"
         self._printed = ""
         self._port = 0
@@ -57,6 +59,7 @@ class PageRunner:
             "COLUMNS": "120",
         }
         os.chdir(self.folder)
+        sys.modules["page"] = self._module  # pydantic looks names up there
         sys.path.insert(0, str(self.folder))
         return self
 
@@ -241,7 +244,7 @@ def _same_process_afterwards(used: Path) -> Iterator[None]:
         yield
     finally:
         for name in set(sys.modules) - modules:
-            if str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(used)):
+            if name == "page" or str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(used)):
                 del sys.modules[name]
         os.chdir(folder)
         sys.path[:] = path

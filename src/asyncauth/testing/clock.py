@@ -1,8 +1,15 @@
 """Time that passes when a test says so."""
 
 import time
+from dataclasses import dataclass
 
 from asyncauth.clock import Clock
+
+
+@dataclass(slots=True)
+class _Hands:
+    now: float
+    elapsed: float = 0.0
 
 
 class FakeClock(Clock):
@@ -21,10 +28,12 @@ class FakeClock(Clock):
         now: what time it is, in seconds since the epoch; None: the real time when the clock is made.
     """
 
+    _hands: _Hands
+
     def __init__(self, now: float | None = None) -> None:
-        self._now = time.time() if now is None else now
-        self._elapsed = 0.0
-        super().__init__(lambda: self._now, lambda: self._elapsed)
+        hands = _Hands(time.time() if now is None else now)
+        object.__setattr__(self, "_hands", hands)  # it is frozen, and what it shows is not
+        super().__init__(lambda: hands.now, lambda: hands.elapsed)
 
     def advance(self, seconds: float) -> None:
         """Let so many seconds pass; thread-safe as long as one thread does it.
@@ -34,5 +43,5 @@ class FakeClock(Clock):
         """
         if seconds < 0:
             raise ValueError("time does not run backwards: make another FakeClock(now)")
-        self._now += seconds
-        self._elapsed += seconds
+        self._hands.now += seconds
+        self._hands.elapsed += seconds
