@@ -23,7 +23,9 @@ PAGES = {
 }
 _SOURCES = {page: name for name, page in PAGES.items()}
 _CODE_OR_LINK = re.compile(r"^( *)(`{3,}).*?^\1\2|`[^`\n]+`|\[([^\[\]]*)\]\(([^()\s]+)\)", re.DOTALL | re.MULTILINE)
-_FETCHED = re.compile(rb"""<(?:script|img|link rel="(?:stylesheet|preload|icon)")[^>]*(?:src|href)=["']?(?:https?:)?//""")
+_FETCHED = re.compile(
+    rb"""<(?:script|img|link rel="(?:stylesheet|preload|icon)")[^>]*(?:src|href)=["']?(?:https?:)?//"""
+)
 log = logging.getLogger(f"mkdocs.{__name__}")  # a warning below this name ends a strict build
 
 
@@ -34,7 +36,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     return files
 
 
-def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
+def on_page_markdown(markdown: str, *, page: Page, **_: object) -> str:
     """Turn links; see `turn`."""
     path = page.file.src_uri
     source = ROOT / _SOURCES[path] if path in _SOURCES else DOCS / path
