@@ -55,7 +55,7 @@ def turn(match: re.Match[str], source: Path, page: Path) -> str:
     root_name = path.relative_to(ROOT).as_posix()
     path = DOCS / PAGES.get(root_name, path)
     if not path.is_relative_to(DOCS):
-        return text if text.startswith("`") else f"{text} (`{root_name}`)"
+        return text if text.startswith("`") else f"{text} `{root_name}`"
     return f"[{text}]({os.path.relpath(path, page.parent)}{anchor}{fragment})"
 
 

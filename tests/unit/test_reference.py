@@ -31,7 +31,7 @@ def silent(thing: griffe.Object | griffe.Alias) -> Iterator[str]:
         yield thing.path
     exports = thing.exports if thing.is_module and thing.exports is not None else None
     for name, member in thing.members.items():
-        if name.startswith("_") or (exports is not None and name not in exports) or name.isupper():
+        if name.startswith(("_", "model_config")) or (exports is not None and name not in exports) or name.isupper():
             continue
         if isinstance(member, griffe.Alias):
             if exports is not None:
