@@ -17,6 +17,7 @@ PARTS: dict[str, list[list[str]]] = {  # the longest first, so that two jobs end
     **{name: [["pytest", "-q", f"tests/{name}"]] for name in TESTS},
     "web": [["pytest", "-q", "tests/web", "examples"]],  # whose place above it keeps
     "types": [["mypy"]],
+    "docs": [["mkdocs", "build", "--strict", "--quiet"]],
     "lint": [["ruff", "check", "."], ["ruff", "format", "--check", "."]],
 }
 JOBS = min(2, os.cpu_count() or 1)
