@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -q
 AIRFLOW := .cache/airflow
 export ASYNCAUTH_TEST_AIRFLOW := $(CURDIR)/$(AIRFLOW)/bin/python
+export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help demo serve test test-all lint types bench bench-airflow dist lowest fuzz servers clean
+.PHONY: help demo serve test test-all lint types docs bench bench-airflow dist lowest fuzz servers clean
 
 help:
 	@echo "make demo       see a server log in, allow, refuse and revoke (ends by itself)"
@@ -14,6 +15,7 @@ help:
 	@echo "make test       everything CI runs; PARTS='lint unit' for some of it"
 	@echo "make test-all   the same with full numbers"
 	@echo "make fuzz       try hostile tokens, keys and hashes for FUZZ_SECONDS (60)"
+	@echo "make docs       the documentation as a site, in build/site"
 	@echo "make dist       build what is released into dist/, and check it on every Python that is here"
 	@echo "make lowest     the oldest version of every dependency that is allowed"
 	@echo "make lint types bench bench-airflow clean"
@@ -32,6 +34,9 @@ test-all: $(VENV)/dev.stamp $(AIRFLOW)/stamp servers
 
 lint types: $(VENV)/dev.stamp
 	@$(BIN)/python tools/parts.py $@
+
+docs: $(VENV)/docs.stamp
+	@$(BIN)/python -m mkdocs build --strict --quiet && echo "build/site/index.html"
 
 bench: $(VENV)/dev.stamp servers
 	@$(BIN)/python -m bench
@@ -71,7 +76,11 @@ $(VENV)/demo.stamp: pyproject.toml constraints.txt | $(BIN)/python
 $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing everything into $(VENV) …"
 	@$(PIP) install -c constraints.txt --build-constraint constraints.txt -e '.[all]' --group dev
-	@touch $@ $(VENV)/demo.stamp
+	@touch $@ $(VENV)/demo.stamp $(VENV)/docs.stamp
+
+$(VENV)/docs.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	@$(PIP) install -c constraints.txt --build-constraint constraints.txt --group docs
+	@touch $@
 
 $(VENV)/dist.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing what builds and checks into $(VENV) …"

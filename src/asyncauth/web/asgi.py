@@ -50,7 +50,8 @@ class AuthMiddleware:
     ) -> None:
         self.app = app
         self.requires = requires
-        self._entry = GateMiddleware(self._guarded, Gate(auth, cookie, tuple(public)))
+        self.gate = Gate(auth, cookie, tuple(public))
+        self._entry = GateMiddleware(self._guarded, self.gate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -93,7 +94,7 @@ class HealthApp:
     """See `health_app`."""
 
     def __init__(self, auth: AuthManager | None = None) -> None:
-        self.gate: Gate = Gate(auth)
+        self._gate = Gate(auth)
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         """ASGI, for http alone."""
@@ -113,7 +114,7 @@ class HealthApp:
 
     def _ready(self) -> Answer:
         try:
-            manager = self.gate.manager
+            manager = self._gate.manager
             reason = manager.unready()
         except ClosedError as error:
             reason = str(error)
@@ -133,7 +134,7 @@ class JwksApp:
     """See `jwks_app`."""
 
     def __init__(self, auth: AuthManager | None = None) -> None:
-        self.gate: Gate = Gate(auth)
+        self._gate = Gate(auth)
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         """ASGI, for http alone."""
@@ -150,7 +151,7 @@ class JwksApp:
         if method not in ("GET", "HEAD"):
             return json_answer(405, "method not allowed", {"Allow": "GET, HEAD"})
         try:
-            manager = self.gate.manager
+            manager = self._gate.manager
             body = json.dumps(manager.public_keys(), separators=(",", ":")).encode()
         except ClosedError as error:
             return refusal(error)

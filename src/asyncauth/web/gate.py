@@ -1,7 +1,6 @@
 """Who is it, and may they? The two questions that every adapter asks, and the middleware that leaves them a way to."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from asyncauth.bootstrap import get_auth_manager
@@ -36,6 +35,15 @@ class Gate:
     """None: cookies are off."""
     public: tuple[str, ...] = ()
     """Paths for which no credentials are looked at; one that ends in `/` means all that is below it."""
+    acting: "Gate" = field(init=False, repr=False, compare=False)
+    """The gate that stands in the scope: this one, but where `asyncauth.testing` has put another in its place."""
+
+    def __post_init__(self) -> None:
+        self.let_act(self)
+
+    def let_act(self, gate: "Gate") -> None:
+        """From the next request on, that gate answers in place of this one."""
+        object.__setattr__(self, "acting", gate)
 
     @property
     def manager(self) -> AuthManager:
@@ -103,7 +111,7 @@ class Gate:
         Raises:
             ForbiddenError: with the reason of the decision.
         """
-        self._demand(user, ((action, resource),))
+        self.demand(user, ((action, resource),))
         if open_watch := find_watch(scope):
             open_watch.need(action, resource)
 
@@ -118,10 +126,15 @@ class Gate:
         user = manager.find_user_from_token(token) if at_least is None else None
         if user is None:
             user = await manager.get_user_from_token(token, at_least=at_least)
-        self._demand(user, needs)
+        self.demand(user, needs)
         return user
 
-    def _demand(self, user: User, needs: Sequence[tuple[str, str]]) -> None:
+    def demand(self, user: User, needs: Needs) -> None:
+        """Refuse a user who lacks one of these permissions.
+
+        Raises:
+            ForbiddenError: with the reason of the decision.
+        """
         for action, resource in needs:
             decision = self.manager.decide(user, action, resource)
             if not decision:
@@ -137,7 +150,7 @@ class GateMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        scope[_GATE] = self.gate
+        scope[_GATE] = self.gate.acting
         if scope["type"] == "websocket":
             await watch(self.app, scope, receive, send)
         else:
@@ -158,4 +171,4 @@ def gate_of(scope: ScopeView) -> Gate:
 
 def set_gate(scope: Scope, gate: Gate) -> None:
     """Make a gate known where no middleware of ours did."""
-    scope.setdefault(_GATE, gate)
+    scope.setdefault(_GATE, gate.acting)
