@@ -11,10 +11,12 @@ from asyncauth.model import User
 from asyncauth.web.cookies import CookiePolicy
 from asyncauth.web.http import (
     ASGIApp,
+    Headers,
     Receive,
     Scope,
     ScopeView,
     Send,
+    credential_headers,
     find_bearer_token,
     find_consistency_token,
     route_path,
@@ -42,6 +44,8 @@ class Gate:
 
     def is_public(self, scope: ScopeView) -> bool:
         """Whether the path is public. A path that climbs (`..`) is below nothing."""
+        if not self.public:
+            return False
         path = route_path(scope)
         climbs = ".." in path.split("/")
         below = (entry for entry in self.public if entry.endswith("/") and not climbs)
@@ -54,9 +58,12 @@ class Gate:
             CredentialsMissingError, MalformedTokenError: the Authorization header or the cookie is not usable.
             CrossOriginError: the cookie came from somebody else's page.
         """
-        token = find_bearer_token(scope)
+        return self._find_token(credential_headers(scope), scope)
+
+    def _find_token(self, headers: Headers, scope: ScopeView) -> str | None:
+        token = find_bearer_token(headers)
         if token is None and self.cookie is not None:
-            token = self.cookie.find_token(scope)
+            token = self.cookie.find_token_in(headers, scope)
         return token
 
     def get_token(self, scope: ScopeView) -> str:
@@ -76,10 +83,14 @@ class Gate:
         Raises:
             AuthError: what came is refused (401, 403; 400: the consistency token), or cannot be judged just now (503).
         """
-        token = self.find_token(scope)
+        headers = credential_headers(scope)
+        token = self._find_token(headers, scope)
         if token is None:
             return None
-        user = await self.admit(token, at_least=find_consistency_token(scope))
+        manager, at_least = self.manager, find_consistency_token(headers)
+        user = manager.find_user_from_token(token) if at_least is None else None
+        if user is None:
+            user = await manager.get_user_from_token(token, at_least=at_least)
         if open_watch := find_watch(scope):
             open_watch.hold(partial(self.admit, token))
         return user
@@ -105,17 +116,13 @@ class Gate:
         if open_watch := find_watch(scope):
             open_watch.need(action, resource)
 
-    async def admit(self, token: str, needs: Needs = (), *, at_least: str | None = None) -> User:
-        """Token in, user out, every needed permission held; from memory, unless the user has been evicted or the change
-        `at_least`, a consistency token, is not known yet.
+    async def admit(self, token: str, needs: Needs = ()) -> User:
+        """Token in, user out, every needed permission held; from memory, unless the user has been evicted.
 
         Raises:
             AuthError: not admitted.
         """
-        manager = self.manager
-        user = manager.find_user_from_token(token) if at_least is None else None
-        if user is None:
-            user = await manager.get_user_from_token(token, at_least=at_least)
+        user = await self.manager.get_user_from_token(token)
         self._demand(user, needs)
         return user
 
