@@ -5,8 +5,10 @@ from collections.abc import Callable
 from typing import Annotated, Any
 
 import jwt
-from fastapi import Depends, FastAPI, Response
+from fastapi import Depends, FastAPI, Response, Security
+from fastapi.openapi.models import HTTPBearer
 from fastapi.requests import HTTPConnection
+from fastapi.security.base import SecurityBase
 from litestar import Litestar, get
 from litestar.middleware import DefineMiddleware
 from litestar.middleware.authentication import AbstractAuthenticationMiddleware, AuthenticationResult
@@ -93,14 +95,23 @@ def starlette(auth: AuthManager | None, cookie: CookiePolicy | None) -> App:
     return app
 
 
-async def _nobody(_: HTTPConnection) -> User:
-    return NOBODY
+class _Nobody(SecurityBase):
+    def __init__(self) -> None:
+        self.model = HTTPBearer()
+        self.scheme_name = "Bearer"
+
+    async def __call__(self, connection: HTTPConnection) -> User:
+        return NOBODY
+
+
+_Empty = Annotated[User, Security(_Nobody())]
+"""As FastAPI's own schemes are: classes that the OpenAPI document shows."""
 
 
 def fastapi_user(auth: AuthManager | None, cookie: CookiePolicy | None) -> App:
     """FastAPI with a dependency that gives the user."""
     app = FastAPI()
-    dependency: Any = Annotated[User, Depends(_nobody)]
+    dependency: Any = _Empty
     if auth is not None:
         fastapi.install(app, auth, cookie=cookie)
         dependency = fastapi.CurrentUser
@@ -112,7 +123,7 @@ def fastapi_user(auth: AuthManager | None, cookie: CookiePolicy | None) -> App:
     return app
 
 
-async def _nobody_may(_: HTTPConnection, user: Annotated[User, Depends(_nobody)]) -> User:
+async def _nobody_may(_: HTTPConnection, user: _Empty) -> User:
     return user
 
 

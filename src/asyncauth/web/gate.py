@@ -1,6 +1,5 @@
 """Who is it, and may they? The two questions that every adapter asks, and the middleware that leaves them a way to."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -72,10 +71,7 @@ class Gate:
         Raises:
             CredentialsMissingError, AuthError: see there.
         """
-        token = self.find_token(scope)
-        if token is None:
-            raise CredentialsMissingError
-        return token
+        return self._require_token(scope)[0]
 
     async def find_user(self, scope: ScopeView) -> User | None:
         """Who sends this request or opens this websocket; None if no credentials came.
@@ -85,8 +81,34 @@ class Gate:
         """
         headers = credential_headers(scope)
         token = self._find_token(headers, scope)
+        return None if token is None else await self._enter(token, headers, scope)
+
+    async def get_user(self, scope: ScopeView) -> User:
+        """As `find_user`, but refuses when no credentials came.
+
+        Raises:
+            CredentialsMissingError, AuthError: see there.
+        """
+        token, headers = self._require_token(scope)
+        return await self._enter(token, headers, scope)
+
+    async def get_user_and_token(self, scope: ScopeView) -> tuple[User, str]:
+        """As `get_user`, with the token that came.
+
+        Raises:
+            CredentialsMissingError, AuthError: see there.
+        """
+        token, headers = self._require_token(scope)
+        return await self._enter(token, headers, scope), token
+
+    def _require_token(self, scope: ScopeView) -> tuple[str, Headers]:
+        headers = credential_headers(scope)
+        token = self._find_token(headers, scope)
         if token is None:
-            return None
+            raise CredentialsMissingError
+        return token, headers
+
+    async def _enter(self, token: str, headers: Headers, scope: ScopeView) -> User:
         manager, at_least = self.manager, find_consistency_token(headers)
         user = manager.find_user_from_token(token) if at_least is None else None
         if user is None:
@@ -95,24 +117,13 @@ class Gate:
             open_watch.hold(partial(self.admit, token))
         return user
 
-    async def get_user(self, scope: ScopeView) -> User:
-        """As `find_user`, but refuses when no credentials came.
-
-        Raises:
-            CredentialsMissingError, AuthError: see there.
-        """
-        user = await self.find_user(scope)
-        if user is None:
-            raise CredentialsMissingError
-        return user
-
     def require(self, scope: ScopeView, user: User, action: str, resource: str) -> None:
         """Refuse a user without this permission; an open websocket needs it from here on.
 
         Raises:
             ForbiddenError: with the reason of the decision.
         """
-        self._demand(user, ((action, resource),))
+        self._demand(user, action, resource)
         if open_watch := find_watch(scope):
             open_watch.need(action, resource)
 
@@ -123,14 +134,14 @@ class Gate:
             AuthError: not admitted.
         """
         user = await self.manager.get_user_from_token(token)
-        self._demand(user, needs)
+        for action, resource in needs:
+            self._demand(user, action, resource)
         return user
 
-    def _demand(self, user: User, needs: Sequence[tuple[str, str]]) -> None:
-        for action, resource in needs:
-            decision = self.manager.decide(user, action, resource)
-            if not decision:
-                raise ForbiddenError(decision.reason)
+    def _demand(self, user: User, action: str, resource: str) -> None:
+        decision = self.manager.decide(user, action, resource)
+        if not decision.allowed:
+            raise ForbiddenError(decision.reason)
 
 
 class GateMiddleware:
