@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import anyio
+from tests.servers import ServerError
 
 from asyncauth.errors import AuthError
 from bench.compare import FACTOR, compare
@@ -74,7 +75,7 @@ def main(arguments: list[str]) -> int:
         before = _check_usage(options)
         with _places(options) as places, throw_away(["sqlite"]) as (file,):
             _measure(_steps(options, places, file), record, options.json)
-    except (UsageError, RecordError, ForeignRowsError, AuthError, CrewError) as error:
+    except (UsageError, RecordError, ForeignRowsError, ServerError, AuthError, CrewError) as error:
         print(error, file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -18,9 +18,9 @@ WIDTH, LEFT, RIGHT = 1000, 400, 830
 MARGIN = 20
 LINE = 15
 """From one bar to the next."""
-LABEL_LETTERS = 60
+LABEL_LETTERS = 54
 SECONDS = {"µs": 1e-6, "ms": 1e-3, "s": 1.0}
-TIME = "time, in seconds"
+TIME = "time"
 OURS, FLOOR, PEER = "ours", "floor", "peer"
 LEGEND = {OURS: "asyncauth", FLOOR: "the same without it (floor)", PEER: "another library"}
 STYLE = """
@@ -124,14 +124,12 @@ def _chart(canvas: Canvas, unit: str, sections: list[Section]) -> None:
             for figure in figures:
                 _bars(canvas, axis, figure)
             for figure in counts:
-                canvas.y += LINE
-                canvas.text(LEFT - 10, figure.what, anchor="end")
-                canvas.text(LEFT, number(figure.here))
+                _count(canvas, figure)
     for power in range(axis.low, axis.high + 1):
         x = LEFT + (power - axis.low) / (axis.high - axis.low) * (RIGHT - LEFT)
         line = f'<line x1="{x:g}" x2="{x:g}" y1="{top + 4:g}" y2="{canvas.y + 4:g}" class="grid"/>'
         canvas.elements.insert(grid, line)
-    canvas.y += LINE
+    canvas.y += 1.3 * LINE
     _label_axis(canvas, axis, unit)
 
 
@@ -149,6 +147,15 @@ def _power(power: int, unit: str) -> str:
         ((name, scale) for name, scale in reversed(SECONDS.items()) if 10.0**power >= scale / 1.5), ("ns", 1e-9)
     )
     return f"{number(round(10.0**power / scale, 3))} {name}"
+
+
+def _count(canvas: Canvas, figure: Figure) -> None:
+    canvas.y += 0.3 * LINE
+    for row, line in enumerate(textwrap.wrap(figure.what, LABEL_LETTERS)):
+        canvas.y += LINE
+        canvas.text(LEFT - 10, line, anchor="end")
+        if row == 0:
+            canvas.text(LEFT + 5, number(figure.here))
 
 
 def _bars(canvas: Canvas, axis: Axis, figure: Figure) -> None:
