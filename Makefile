@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip -q
 AIRFLOW := .cache/airflow
 export ASYNCAUTH_TEST_AIRFLOW := $(CURDIR)/$(AIRFLOW)/bin/python
 
-.PHONY: help demo serve test test-all lint types bench bench-airflow fuzz servers clean
+.PHONY: help demo serve test test-all lint types bench bench-airflow bench-instructions fuzz servers clean
 
 help:
 	@echo "make demo       see a server log in, allow, refuse and revoke (ends by itself)"
@@ -14,7 +14,9 @@ help:
 	@echo "make test       everything CI runs; PARTS='lint unit' for some of it"
 	@echo "make test-all   the same with full numbers"
 	@echo "make fuzz       try hostile tokens, keys and hashes for FUZZ_SECONDS (60)"
-	@echo "make lint types bench bench-airflow clean"
+	@echo "make bench      what it costs, beside floors and peers (five minutes); bench-airflow: Airflow's API server"
+	@echo "make bench-instructions   count instructions, compare with those recorded; needs valgrind or perf"
+	@echo "make lint types clean"
 
 demo: $(VENV)/demo.stamp
 	@$(BIN)/python -m examples.demo
@@ -31,8 +33,11 @@ test-all: $(VENV)/dev.stamp $(AIRFLOW)/stamp servers
 lint types: $(VENV)/dev.stamp
 	@$(BIN)/python tools/parts.py $@
 
-bench: $(VENV)/dev.stamp servers
+bench: $(VENV)/dev.stamp
 	@$(BIN)/python -m bench
+
+bench-instructions: $(VENV)/dev.stamp
+	@$(BIN)/python -m bench.instructions --check
 
 bench-airflow: $(VENV)/dev.stamp $(AIRFLOW)/stamp servers
 	@$(BIN)/python -m bench.airflow
