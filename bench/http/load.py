@@ -8,6 +8,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -38,17 +39,18 @@ class BenchServer:
         spent: float = self._read()
         return spent
 
-    def ask(self, name: str, requests: Sequence[bytes], count: int) -> Spent:
-        """Send `count` requests to the app of this name: `requests` says what each connection sends, again and again,
-        each as soon as the answer to the last has come.
+    def ask(self, name: str, requests: Sequence[bytes], count: int, *, first: Sequence[bytes] = ()) -> Spent:
+        """Send `count` requests to the app of this name, `requests` in turn, over 16 connections: each sends the next as
+        soon as it has the answer to its last. Those before, not counted, open connections and warm what can be warm:
+        `first`, or `requests` themselves.
 
         Raises:
             RuntimeError: an answer was not 200.
         """
-        with _Connections(self.ports[name], requests) as connections:
-            connections.send(2 * len(requests))  # not counted: connections open, users in memory, code warm
+        with _Connections(self.ports[name], (first or requests)[0]) as connections:
+            connections.send(first or requests, max(2 * CONNECTIONS, len(first)))
             before, start = self.cpu_seconds(), time.perf_counter()
-            connections.send(count)
+            connections.send(requests, count)
             wall, cpu = time.perf_counter() - start, self.cpu_seconds() - before
         return Spent(cpu / count, wall / count)
 
@@ -86,33 +88,32 @@ class _Connections:
     """Keep-alive connections without any HTTP library, which would cost as much as the server. All answers of an app are
     equally long, so the first one says when an answer is complete; each must begin with 200."""
 
-    def __init__(self, port: int, requests: Sequence[bytes]) -> None:
-        self._requests = {socket.create_connection(("127.0.0.1", port)): request for request in requests}
+    def __init__(self, port: int, request: bytes) -> None:
+        self._connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(CONNECTIONS)]
         self._selector = selectors.DefaultSelector()
+        self._request = request
         self._size = 0
 
     def __enter__(self) -> "_Connections":
-        for connection in self._requests:
+        for connection in self._connections:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._selector.register(connection, selectors.EVENT_READ)
-        connection, request = next(iter(self._requests.items()))
-        connection.sendall(request)
-        self._size = len(_read_first(connection))
+        self._connections[0].sendall(self._request)
+        self._size = len(_read_first(self._connections[0]))
         return self
 
     def __exit__(self, *_: object) -> None:
         self._selector.close()
-        for connection in self._requests:
+        for connection in self._connections:
             connection.close()
 
-    def send(self, count: int) -> None:
-        """Send `count` requests, over all connections, and wait for their answers."""
-        sent = answered = 0
-        came = dict.fromkeys(self._requests, b"")
-        for connection, request in self._requests.items():
-            if sent < count:
-                connection.sendall(request)
-                sent += 1
+    def send(self, requests: Sequence[bytes], count: int) -> None:
+        """Send `count` of the requests, in turn, and wait for their answers."""
+        following = islice(cycle(requests), count)
+        answered = 0
+        came = dict.fromkeys(self._connections, b"")
+        for connection, request in zip(self._connections, following, strict=False):
+            connection.sendall(request)
         while answered < count:
             for key, _ in self._selector.select():
                 connection: Any = key.fileobj
@@ -123,9 +124,8 @@ class _Connections:
                 _require(len(answer) == self._size and answer.startswith(_GOOD), answer)
                 came[connection] = b""
                 answered += 1
-                if sent < count:
-                    connection.sendall(self._requests[connection])
-                    sent += 1
+                if (request := next(following, b"")):
+                    connection.sendall(request)
 
 
 def _read_first(connection: socket.socket) -> bytes:

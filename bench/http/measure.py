@@ -23,7 +23,7 @@ SLICES = 4
 async def measure(url: str, sizes: Sizes) -> list[Figure]:
     """The same requests to the empty app and to ours, in turn."""
     slices = min(SLICES, sizes.rounds)
-    count = max(CONNECTIONS, sizes.calls // 5 // slices)
+    count = max(CONNECTIONS, sizes.http_requests // slices)
     async with filled(url, lambda filler: filler.subjects(CONNECTIONS)):
         async with started(url) as auth:
             tokens = [(user_id, auth.issue_token(user_id)) for user_id in range(1, CONNECTIONS + 1)]
@@ -62,13 +62,15 @@ def _pair(
 
 def _figure(found: Medians, family: str, carrier: str) -> Figure:
     name = f"{family}, {carrier}"
-    beside = {
-        "a request with the empty one": found[f"{name}: empty"] * 1e6,
-        "with ours": found[f"{name}: ours"] * 1e6,
+    notes = {
+        "µs of a request, empty": found[f"{name}: empty"] * 1e6,
+        "ours": found[f"{name}: ours"] * 1e6,
         "requests a second, empty": round(1 / found[f"{name}: empty wall"]),
-        "ours": round(1 / found[f"{name}: ours wall"]),
+        "with ours": round(1 / found[f"{name}: ours wall"]),
     }
+    peers = {}
     if name == "ASGI middleware, header":
-        beside |= {f"added by {PEER}": found[f"{PEER}: added"] * 1e6, "its": round(1 / found[f"{PEER}: ours wall"])}
-    added = found[f"{name}: added"] * 1e6
-    return Figure(f"{family}: processor time added by a token in the {carrier}", "µs", added, LIMITS[carrier], beside=beside)
+        peers = {PEER: found[f"{PEER}: added"] * 1e6}
+        notes[f"with {PEER}"] = round(1 / found[f"{PEER}: ours wall"])
+    what = f"{family}: processor time that a token in the {carrier} adds"
+    return Figure(what, "µs", found[f"{name}: added"] * 1e6, LIMITS[carrier], peers=peers, notes=notes)

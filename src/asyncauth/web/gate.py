@@ -133,7 +133,10 @@ class Gate:
         Raises:
             AuthError: not admitted.
         """
-        user = await self.manager.get_user_from_token(token)
+        manager = self.manager
+        user = manager.find_user_from_token(token)
+        if user is None:
+            user = await manager.get_user_from_token(token)
         for action, resource in needs:
             self._demand(user, action, resource)
         return user
