@@ -5,6 +5,8 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -q
 AIRFLOW := .cache/airflow
 export ASYNCAUTH_TEST_AIRFLOW := $(CURDIR)/$(AIRFLOW)/bin/python
+PEERS := .cache/peers
+export ASYNCAUTH_BENCH_PEERS := $(CURDIR)/$(PEERS)/bin/python
 
 .PHONY: help demo serve test test-all lint types bench bench-airflow bench-instructions fuzz servers clean
 
@@ -24,16 +26,16 @@ demo: $(VENV)/demo.stamp
 serve: $(VENV)/demo.stamp
 	@$(BIN)/python -m examples.demo --serve
 
-test: $(VENV)/dev.stamp $(AIRFLOW)/stamp servers
+test: $(VENV)/dev.stamp $(AIRFLOW)/stamp $(PEERS)/stamp servers
 	@$(BIN)/python tools/parts.py $(PARTS)
 
-test-all: $(VENV)/dev.stamp $(AIRFLOW)/stamp servers
+test-all: $(VENV)/dev.stamp $(AIRFLOW)/stamp $(PEERS)/stamp servers
 	@ASYNCAUTH_TEST_ALL=1 $(BIN)/python tools/parts.py $(PARTS)
 
 lint types: $(VENV)/dev.stamp
 	@$(BIN)/python tools/parts.py $@
 
-bench: $(VENV)/dev.stamp
+bench: $(VENV)/dev.stamp $(PEERS)/stamp
 	@$(BIN)/python -m bench
 
 bench-instructions: $(VENV)/dev.stamp
@@ -81,4 +83,12 @@ $(AIRFLOW)/stamp: tools/airflow-requirements.txt tools/airflow-constraints.txt c
 	@$(PYTHON) -m venv $(AIRFLOW)
 	@$(AIRFLOW)/bin/python -m pip -q install -c constraints.txt --upgrade pip
 	@$(AIRFLOW)/bin/python -m pip -q install -r tools/airflow-requirements.txt -c tools/airflow-constraints.txt
+	@touch $@
+
+$(PEERS)/stamp: pyproject.toml tools/peers-constraints.txt constraints.txt
+	@echo "installing fastapi-users, which the bench compares with, into $(PEERS) …"
+	@rm -rf $(PEERS)
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip -q install -c constraints.txt --upgrade pip
+	@$(PEERS)/bin/python -m pip -q install -c tools/peers-constraints.txt --group peers-apart
 	@touch $@

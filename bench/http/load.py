@@ -40,8 +40,8 @@ class BenchServer:
         return spent
 
     def ask(self, name: str, requests: Sequence[bytes], count: int, *, first: Sequence[bytes] = ()) -> Spent:
-        """Send `count` requests to the app of this name, `requests` in turn, over 16 connections: each sends the next as
-        soon as it has the answer to its last. Those before, not counted, open connections and warm what can be warm:
+        """Send `count` requests to the app of this name, `requests` in turn, over 16 connections: each sends the next
+        as soon as it has the answer to its last. Those before, not counted, open connections and warm what can be warm:
         `first`, or `requests` themselves.
 
         Raises:
@@ -85,8 +85,8 @@ def serving(command: Sequence[str], given: dict[str, Any]) -> Iterator[BenchServ
 
 
 class _Connections:
-    """Keep-alive connections without any HTTP library, which would cost as much as the server. All answers of an app are
-    equally long, so the first one says when an answer is complete; each must begin with 200."""
+    """Keep-alive connections without any HTTP library, which would cost as much as the server. All answers of an app
+    are equally long, so the first one says when an answer is complete; each must begin with 200."""
 
     def __init__(self, port: int, request: bytes) -> None:
         self._connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(CONNECTIONS)]
@@ -124,7 +124,7 @@ class _Connections:
                 _require(len(answer) == self._size and answer.startswith(_GOOD), answer)
                 came[connection] = b""
                 answered += 1
-                if (request := next(following, b"")):
+                if request := next(following, b""):
                     connection.sendall(request)
 
 

@@ -1,4 +1,4 @@
-"""The processor time that our adapters add to a request over HTTP, on uvicorn. Floor: an empty one of the same shape."""
+"""Processor time that our adapters add to a request over HTTP, on uvicorn. Floor: an empty one of the same shape."""
 
 import sys
 from collections.abc import Sequence
@@ -42,9 +42,7 @@ async def measure(url: str, sizes: Sizes) -> list[Figure]:
     return [_figure(found, family, carrier) for family in FAMILIES for carrier in LIMITS]
 
 
-def _pair(
-    server: BenchServer, empty: str, ours: str, requests: Sequence[bytes], slices: int, count: int
-) -> Measure:
+def _pair(server: BenchServer, empty: str, ours: str, requests: Sequence[bytes], slices: int, count: int) -> Measure:
     async def measure() -> Sample:
         spent: dict[str, list[float]] = {"empty": [], "ours": [], "empty wall": [], "ours wall": []}
         for _ in range(slices):

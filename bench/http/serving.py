@@ -1,5 +1,5 @@
-"""Several ASGI apps in one process, on a port of uvicorn's each. Imports nothing of ours: peers may live in an environment
-of their own."""
+"""Several ASGI apps in one process, on a port of uvicorn's each. Imports nothing of ours: peers may live in an
+environment of their own."""
 
 import asyncio
 import json
@@ -42,7 +42,7 @@ async def _serve(make_apps: MakeApps, given: dict[str, Any]) -> None:
             asyncio.ensure_future(server.serve([listening]))
             for server, listening in zip(servers, sockets.values(), strict=True)
         ]
-        while not all(server.started for server in servers):
+        while not all(server.started for server in servers):  # noqa: ASYNC110  # uvicorn has no event for it
             await asyncio.sleep(0.01)
         _say({name: listening.getsockname()[1] for name, listening in sockets.items()})
         await _answer()

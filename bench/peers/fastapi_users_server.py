@@ -51,7 +51,8 @@ def make_app(sessions: async_sessionmaker[AsyncSession], given: dict[str, Any]) 
 @asynccontextmanager
 async def apps(given: dict[str, Any]) -> AsyncIterator[dict[str, App]]:
     """The one app."""
-    engine = create_async_engine(given["url"], pool_size=given["connections"])  # the default, 5, would open more for each
+    # Of the default, 5, the others would be opened anew for each request.
+    engine = create_async_engine(given["url"], pool_size=given["connections"])
     try:
         yield {NAME: make_app(async_sessionmaker(engine, expire_on_commit=False), given)}
     finally:

@@ -7,7 +7,7 @@ VARIABLE = "ASYNCAUTH_BENCH_PEERS"
 MADE = Path(__file__).parents[2] / ".cache/peers/bin/python"
 MISSING = (
     f"fastapi-users is left out: it wants another SQLAlchemy than the one here, so it needs an environment of its own; "
-    f"`make bench` makes it, or set {VARIABLE} to the Python of one with tools/peers-requirements.txt installed"
+    f"`make bench` makes it, or set {VARIABLE} to the Python of one with the dependency group peers-apart"
 )
 
 

@@ -1,5 +1,6 @@
-"""python -m bench.peers.rules_casbin: PyCasbin's side of `rules`. Its rules come from a file, which costs it less than a
-database would. It decides again about each question: nothing is remembered."""
+"""python -m bench.peers.rules_casbin: PyCasbin's side of `rules`.
+
+Its rules come from a file, which costs it less than a database would. Nothing tells it of a change."""
 
 import json
 import time

@@ -60,7 +60,8 @@ def on_fastapi(auth: AuthManager) -> FastAPI:
 @asynccontextmanager
 async def apps(given: dict[str, Any]) -> AsyncIterator[dict[str, App]]:
     """By name."""
-    engine = create_async_engine(given["url"], pool_size=given["connections"])  # the default, 5, would open more for each
+    # Of the default, 5, the others would be opened anew for each request.
+    engine = create_async_engine(given["url"], pool_size=given["connections"])
     try:
         async with started(given["url"]) as auth:
             ours: Any = Litestar([read], plugins=[AuthPlugin(auth)])
