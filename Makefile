@@ -5,9 +5,11 @@ BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -q
 AIRFLOW := .cache/airflow
 export ASYNCAUTH_TEST_AIRFLOW := $(CURDIR)/$(AIRFLOW)/bin/python
+PEERS := .cache/peers
+export ASYNCAUTH_BENCH_PEERS := $(CURDIR)/$(PEERS)/bin/python
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help demo serve test test-all lint types docs bench bench-airflow dist lowest fuzz servers clean
+.PHONY: help demo serve test test-all lint types docs bench bench-airflow bench-instructions dist lowest fuzz servers clean
 
 help:
 	@echo "make demo       see a server log in, allow, refuse and revoke (ends by itself)"
@@ -16,9 +18,11 @@ help:
 	@echo "make test-all   the same with full numbers"
 	@echo "make fuzz       try hostile tokens, keys and hashes for FUZZ_SECONDS (60)"
 	@echo "make docs       the documentation as a site, in build/site"
+	@echo "make bench      what it costs, beside floors and peers (five minutes); bench-airflow: Airflow's API server"
+	@echo "make bench-instructions   count instructions, compare with those recorded; needs valgrind or perf"
 	@echo "make dist       build what is released into dist/, and check it on every Python that is here"
 	@echo "make lowest     the oldest version of every dependency that is allowed"
-	@echo "make lint types bench bench-airflow clean"
+	@echo "make lint types clean"
 
 demo: $(VENV)/demo.stamp
 	@$(BIN)/python -m examples.demo
@@ -26,10 +30,10 @@ demo: $(VENV)/demo.stamp
 serve: $(VENV)/demo.stamp
 	@$(BIN)/python -m examples.demo --serve
 
-test: $(VENV)/dev.stamp $(AIRFLOW)/stamp servers
+test: $(VENV)/dev.stamp $(AIRFLOW)/stamp $(PEERS)/stamp servers
 	@$(BIN)/python tools/parts.py $(PARTS)
 
-test-all: $(VENV)/dev.stamp $(AIRFLOW)/stamp servers
+test-all: $(VENV)/dev.stamp $(AIRFLOW)/stamp $(PEERS)/stamp servers
 	@ASYNCAUTH_TEST_ALL=1 $(BIN)/python tools/parts.py $(PARTS)
 
 lint types: $(VENV)/dev.stamp
@@ -38,8 +42,11 @@ lint types: $(VENV)/dev.stamp
 docs: $(VENV)/docs.stamp
 	@$(BIN)/python -m mkdocs build --strict --quiet && echo "build/site/index.html"
 
-bench: $(VENV)/dev.stamp servers
+bench: $(VENV)/dev.stamp $(PEERS)/stamp
 	@$(BIN)/python -m bench
+
+bench-instructions: $(VENV)/dev.stamp
+	@$(BIN)/python -m bench.instructions --check
 
 bench-airflow: $(VENV)/dev.stamp $(AIRFLOW)/stamp servers
 	@$(BIN)/python -m bench.airflow
@@ -98,4 +105,12 @@ $(AIRFLOW)/stamp: tools/airflow-requirements.txt tools/airflow-constraints.txt c
 	@$(PYTHON) -m venv $(AIRFLOW)
 	@$(AIRFLOW)/bin/python -m pip -q install -c constraints.txt --upgrade pip
 	@$(AIRFLOW)/bin/python -m pip -q install -r tools/airflow-requirements.txt -c tools/airflow-constraints.txt
+	@touch $@
+
+$(PEERS)/stamp: pyproject.toml tools/peers-constraints.txt constraints.txt
+	@echo "installing fastapi-users, which the bench compares with, into $(PEERS) …"
+	@rm -rf $(PEERS)
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip -q install -c constraints.txt --upgrade pip
+	@$(PEERS)/bin/python -m pip -q install -c tools/peers-constraints.txt --group peers-apart
 	@touch $@

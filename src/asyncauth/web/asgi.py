@@ -1,7 +1,7 @@
 """For any ASGI app: a middleware that authenticates everything it is not told to leave alone, and health routes."""
 
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 
 from asyncauth.errors import AuthError, ClosedError
 from asyncauth.manager import AuthManager
@@ -56,11 +56,26 @@ class AuthMiddleware:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
         if scope["type"] == "http":
-            await _answering(self._entry, scope, receive, send)
+            await self._answering(scope, receive, send)
         elif scope["type"] == "websocket":
             await self._entry(scope, receive, send)
         else:
             await self.app(scope, receive, send)
+
+    async def _answering(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        def noting(message: Message) -> Awaitable[None]:  # no coroutine of its own: it is called for each message
+            nonlocal started
+            started = True
+            return send(message)
+
+        try:
+            await self._entry(scope, receive, noting)
+        except AuthError as error:
+            if started:
+                raise
+            await respond(send, refusal(error))
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
         gate = gate_of(scope)
@@ -72,22 +87,6 @@ class AuthMiddleware:
             scope["user"] = user
             scope.setdefault("state", {})["user"] = user
         await self.app(scope, receive, send)
-
-
-async def _answering(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    started = False
-
-    async def noting(message: Message) -> None:
-        nonlocal started
-        started = True
-        await send(message)
-
-    try:
-        await app(scope, receive, noting)
-    except AuthError as error:
-        if started:
-            raise
-        await respond(send, refusal(error))
 
 
 class HealthApp:

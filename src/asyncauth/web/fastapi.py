@@ -63,7 +63,7 @@ CurrentToken = Annotated[str, Depends(_current_token)]
 """Type of a parameter: the token with which `CurrentUser` was found, to revoke it for example."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # FastAPI takes its hash at each request: that of an object is the cheapest
 class _Requires:
     action: str
     template: ResourceTemplate
