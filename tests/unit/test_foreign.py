@@ -15,6 +15,7 @@ from asyncauth.errors import (
     AudienceError,
     ClaimError,
     ConfigurationError,
+    ImmatureTokenError,
     IssuerError,
     KeysUnavailableError,
     SignatureError,
@@ -100,6 +101,22 @@ def test_names_that_are_none(tmp_path: Path, subject: object) -> None:
     """A name is printable text as long as one can be stored."""
     with pytest.raises(SubjectError):
         verifier(tmp_path).verify(sign(claims(sub=subject)), NOW)
+
+
+def test_the_longest_name(tmp_path: Path) -> None:
+    """As long as one in the database can be."""
+    assert verifier(tmp_path).verify(sign(claims(sub="x" * 512)), NOW).name == "x" * 512
+
+
+def test_their_tokens_may_say_from_when_they_count(tmp_path: Path) -> None:
+    """`nbf` is asked for nobody's sake, and counts where it stands."""
+    gate = verifier(tmp_path)
+    token = sign(claims(nbf=NOW + 30))
+    assert gate.verify(token, NOW + 30).not_before == NOW + 30
+    with pytest.raises(ImmatureTokenError):
+        gate.verify(token, NOW)
+    with pytest.raises(ClaimError, match="nbf"):
+        gate.verify(sign(claims(nbf="soon")), NOW)
 
 
 @pytest.mark.parametrize("verified", [..., None, False, "true", 1, "yes"])
@@ -194,6 +211,10 @@ def test_a_pem_file(tmp_path: Path) -> None:
         path.write_bytes(data)
         with pytest.raises(ConfigurationError, match=message):
             verifier(tmp_path, jwks_path=None, public_key_path=path)
+    with pytest.raises(ConfigurationError, match="missing cannot be read: No such file"):
+        verifier(tmp_path, jwks_path=None, public_key_path=tmp_path / "missing")
+    with pytest.raises(ConfigurationError, match=r"^jwks_path .*missing cannot be read: No such file"):
+        verifier(tmp_path, jwks_path=tmp_path / "missing")
     path.write_bytes(_pem(private))
     with pytest.raises(ConfigurationError, match="none of which its issuer may use"):
         verifier(tmp_path, jwks_path=None, public_key_path=path, algorithms=("ES256",))
