@@ -1,6 +1,7 @@
 """Tokens of trusted issuers: their keys, audience, type and rule for the subject, and nobody else's."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -215,6 +216,24 @@ def test_a_pem_file(tmp_path: Path) -> None:
         verifier(tmp_path, jwks_path=None, public_key_path=tmp_path / "missing")
     with pytest.raises(ConfigurationError, match=r"^jwks_path .*missing cannot be read: No such file"):
         verifier(tmp_path, jwks_path=tmp_path / "missing")
+    (tmp_path / "bad.json").write_text("{}")
+    with pytest.raises(ConfigurationError, match=r"^jwks_path .*bad\.json: a key set has the member keys"):
+        verifier(tmp_path, jwks_path=tmp_path / "bad.json")
+
+
+def test_an_issuer_is_asked_with_httpx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is an extra; without it the manager does not start, and says what to install."""
+    asked = {"jwks_path": None, "jwks_url": "https://idp.example/keys"}
+    with pytest.raises(KeysUnavailableError):
+        verifier(tmp_path, **asked).verify(sign(claims()), NOW)
+    monkeypatch.setitem(sys.modules, "asyncauth.tokens.remote", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'asyncauth\[jwks\]'"):
+        verifier(tmp_path, **asked)
+
+
+def test_a_pem_file_for_another_algorithm(tmp_path: Path) -> None:
+    """A key that its issuer may not use is refused at the start, not at the first token."""
+    private, path = rsa.generate_private_key(65537, 2048), tmp_path / "key.pem"
     path.write_bytes(_pem(private))
     with pytest.raises(ConfigurationError, match="none of which its issuer may use"):
         verifier(tmp_path, jwks_path=None, public_key_path=path, algorithms=("ES256",))
