@@ -42,7 +42,7 @@ def app(make_app: MakeApp) -> ASGIApp:
 
 def make_client(app: ASGIApp) -> TestClient | LitestarClient[Litestar]:
     """The client without async, of the app's own framework."""
-    return LitestarClient(app) if isinstance(app, Litestar) else TestClient(app)  # type: ignore[arg-type]
+    return LitestarClient(app) if isinstance(app, Litestar) else TestClient(app)
 
 
 async def who(app: ASGIApp, headers: dict[str, str] | None = None) -> object:
@@ -159,7 +159,7 @@ def test_a_websocket_in_a_block(app: ASGIApp) -> None:
 def test_a_websocket_that_outlives_its_block() -> None:
     """Is closed by its next message: nobody keeps a made-up user."""
     app = ADAPTERS["fastapi"](None, None)
-    http = TestClient(app)  # type: ignore[arg-type]
+    http = TestClient(app)
     block = as_user(app, ADA)
     block.__enter__()
     with http.websocket_connect("/ws/etl") as socket:
@@ -195,7 +195,7 @@ def by_constructor() -> tuple[ASGIApp, object]:
 
 def with_cors_around() -> tuple[ASGIApp, object]:
     """ASGI middleware around ours."""
-    app: ASGIApp = CORSMiddleware(AuthMiddleware(api))  # type: ignore[arg-type, assignment]
+    app: ASGIApp = CORSMiddleware(AuthMiddleware(api))
     return app, app
 
 
