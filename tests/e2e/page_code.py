@@ -4,6 +4,7 @@ A marker is an HTML comment alone on a line above a fence; `KINDS` says which th
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
@@ -92,9 +93,9 @@ def parse(text: str, name: str) -> list[Block]:
     return blocks
 
 
-def _until(end: re.Pattern[str], lines: "enumerate[str] | object", where: str) -> str:
-    code = []
-    for _, line in lines:  # type: ignore[attr-defined]
+def _until(end: re.Pattern[str], lines: Iterator[tuple[int, str]], where: str) -> str:
+    code: list[str] = []
+    for _, line in lines:
         if end.fullmatch(line):
             return "".join(f"{one}\n" for one in code)
         code.append(line)

@@ -101,8 +101,8 @@ class PageRunner:
     def _prepare(self, what: str) -> None:
         if what not in ("database", "auth"):
             raise PageError(f"nothing is prepared under the name {what!r}: choose from database, auth")
-        changes = {"export": True, "refresh_tokens": True, "api_key_secret": _API_KEY_SECRET}
-        settings = self._life.enter_context(memory_settings(**changes))
+        made = memory_settings(export=True, refresh_tokens=True, api_key_secret=_API_KEY_SECRET)
+        settings = self._life.enter_context(made)
 
         async def seed() -> None:
             auth = await create_auth_manager(settings)
@@ -204,7 +204,7 @@ class PageRunner:
         if done.returncode:
             return done.stdout, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr or ''}"
         pairs = (self._state / "environment").read_text().split("\0")
-        os.environ.update(pair.split("=", 1) for pair in pairs if pair)
+        os.environ.update((name, value) for name, _, value in (pair.partition("=") for pair in pairs if pair))
         os.chdir((self._state / "folder").read_text().strip())
         return done.stdout, None
 
