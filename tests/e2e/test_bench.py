@@ -153,7 +153,7 @@ def test_a_run_is_compared_with_one_before(
         (["--histogram", "{}/h.svg"], "name it, too"),
         (["--workers", "0"], "--workers"),
         (["--factor", "1"], "--factor"),
-        (["--database-url", "sqlite+aiosqlite:////no/such/folder/x.db"], "database"),
+        (["--database-url", "sqlite+aiosqlite:////no/such/folder/x.db"], "x.db cannot be opened"),
         (["--database-url", "no URL"], "URL"),
     ],
 )

@@ -1,4 +1,4 @@
-"""Instructions are really counted: the same code gives the same counts, and 6 % more work in `decide` shows."""
+"""Instructions are really counted: the same code gives the same counts, and some per cent more work in `decide` show."""
 
 import os
 from pathlib import Path
@@ -14,7 +14,7 @@ from asyncauth import decide as module
 fast = "    if user.active:\\n"
 source = inspect.getsource(module.decide)
 assert source.count(fast) == 1
-exec(source.replace(fast, "    for _ in range({turns}):\\n        pass\\n" + fast), module.__dict__)
+exec(source.replace(fast, "    user.active\\n" * {times} + fast), module.__dict__)
 """
 """Python runs it at its start, in the processes that are counted."""
 
@@ -32,7 +32,7 @@ def test_a_slower_decision_is_caught(monkeypatch: pytest.MonkeyPatch, tmp_path: 
     assert abs(again / before - 1) < 0.002
     assert report({DECIDE: before}, {DECIDE: again}) == 0
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")]))
-    (tmp_path / "sitecustomize.py").write_text(SLOWER.format(turns=10))
+    (tmp_path / "sitecustomize.py").write_text(SLOWER.format(times=4))
     slower = count()
-    assert 1.05 < slower / before < 1.2
+    assert 1.05 < slower / before < 1.15
     assert report({DECIDE: before}, {DECIDE: slower}) == GREW
