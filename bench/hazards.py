@@ -36,11 +36,11 @@ class Hazard:
 
 
 HAZARDS = {
-    "verify": Hazard(verify.measure),
+    "verify": Hazard(verify.measure, short={"rounds": 5}),
     "warm": Hazard(warm.measure, databases=True, loops=True),
     "decide": Hazard(decide.measure),
     "cold": Hazard(cold.measure, databases=True, loops=True),
-    "wide": Hazard(wide.measure, databases=True, loops=True),
+    "wide": Hazard(wide.measure, databases=True, loops=True, short={"rounds": 7}),
     "stampede": Hazard(stampede.measure, databases=True, loops=True),
     "flood": Hazard(flood.measure, databases=True, loops=True),
     "logins": Hazard(logins.measure, databases=True, loops=True),
