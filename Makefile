@@ -8,7 +8,7 @@ export ASYNCAUTH_TEST_AIRFLOW := $(CURDIR)/$(AIRFLOW)/bin/python
 PEERS := .cache/peers
 export ASYNCAUTH_BENCH_PEERS := $(CURDIR)/$(PEERS)/bin/python
 
-.PHONY: help demo serve test test-all lint types bench bench-airflow bench-instructions fuzz servers clean
+.PHONY: help demo serve test test-all lint types bench bench-airflow bench-instructions dist lowest fuzz servers clean
 
 help:
 	@echo "make demo       see a server log in, allow, refuse and revoke (ends by itself)"
@@ -18,6 +18,8 @@ help:
 	@echo "make fuzz       try hostile tokens, keys and hashes for FUZZ_SECONDS (60)"
 	@echo "make bench      what it costs, beside floors and peers (five minutes); bench-airflow: Airflow's API server"
 	@echo "make bench-instructions   count instructions, compare with those recorded; needs valgrind or perf"
+	@echo "make dist       build what is released into dist/, and check it on every Python that is here"
+	@echo "make lowest     the oldest version of every dependency that is allowed"
 	@echo "make lint types clean"
 
 demo: $(VENV)/demo.stamp
@@ -43,6 +45,12 @@ bench-instructions: $(VENV)/dev.stamp
 
 bench-airflow: $(VENV)/dev.stamp $(AIRFLOW)/stamp servers
 	@$(BIN)/python -m bench.airflow
+
+dist: $(VENV)/dist.stamp
+	@$(BIN)/python -m tools.release
+
+lowest: $(VENV)/dist.stamp servers
+	@$(BIN)/python -m tools.release lowest
 
 fuzz: $(VENV)/fuzz.stamp
 	@$(BIN)/python -m fuzz
@@ -71,6 +79,11 @@ $(VENV)/dev.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@echo "installing everything into $(VENV) …"
 	@$(PIP) install -c constraints.txt --build-constraint constraints.txt -e '.[all]' --group dev
 	@touch $@ $(VENV)/demo.stamp
+
+$(VENV)/dist.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing what builds and checks into $(VENV) …"
+	@$(PIP) install -c constraints.txt --group dist
+	@touch $@
 
 $(VENV)/fuzz.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP) install -c constraints.txt --build-constraint constraints.txt -e . --group fuzz \

@@ -20,6 +20,8 @@ from asyncauth.web.http import (
     route_path,
 )
 
+__all__ = ["AuthMiddleware", "HealthApp", "JwksApp", "Requires", "health_app", "jwks_app"]
+
 Requires = Callable[[Scope], tuple[str, str] | None]
 """From the scope of a request to (action, resource); None: any authenticated user."""
 HEALTH_PATHS = ("/live", "/ready")
@@ -91,7 +93,7 @@ class HealthApp:
     """See `health_app`."""
 
     def __init__(self, auth: AuthManager | None = None) -> None:
-        self.gate = Gate(auth)
+        self.gate: Gate = Gate(auth)
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         """ASGI, for http alone."""
@@ -131,7 +133,7 @@ class JwksApp:
     """See `jwks_app`."""
 
     def __init__(self, auth: AuthManager | None = None) -> None:
-        self.gate = Gate(auth)
+        self.gate: Gate = Gate(auth)
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         """ASGI, for http alone."""

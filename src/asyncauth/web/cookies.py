@@ -8,6 +8,8 @@ from typing import Literal
 from asyncauth.errors import ConfigurationError, CrossOriginError, InvalidValueError, MalformedTokenError
 from asyncauth.web.http import Headers, ScopeView, credential_headers, header_values
 
+__all__ = ["CookiePolicy"]
+
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing (RFC 9110 section 9.2.1)."""
 _HTTP_SCHEMES = {"ws": "http", "wss": "https"}

@@ -22,6 +22,8 @@ from asyncauth.web.http import (
 )
 from asyncauth.web.websocket import Needs, find_watch, watch
 
+__all__ = ["Gate", "gate_of"]
+
 _GATE = "asyncauth.gate"
 
 
@@ -151,7 +153,8 @@ class GateMiddleware:
     """Pure ASGI: makes the gate known to what stands inside, and watches open websockets. Refuses nothing itself."""
 
     def __init__(self, app: ASGIApp, gate: Gate) -> None:
-        self.app, self.gate = app, gate
+        self.app: ASGIApp = app
+        self.gate: Gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""

@@ -17,6 +17,8 @@ from asyncauth.errors import (
     UserNotFoundError,
 )
 
+__all__ = ["ASGIApp", "Message", "Receive", "Scope", "Send"]
+
 log = logging.getLogger("asyncauth.web")
 
 Scope = MutableMapping[str, Any]

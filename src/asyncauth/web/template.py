@@ -26,7 +26,7 @@ class ResourceTemplate:
             raise ConfigurationError(f"{text!r} is not a resource template: write a path parameter as {{name}}")
         if "" in texts[1:-1]:
             raise ConfigurationError(f"{text!r} is not a resource template: put text between two parameters")
-        self.names = frozenset(names)
+        self.names: frozenset[str] = frozenset(names)
         self._head = texts[0]
         self._fields = tuple(zip(names, texts[1:], strict=True))
 
