@@ -13,7 +13,7 @@ from pathlib import Path
 from bench.figures import Figure, Section, number
 from bench.record import Record
 
-WIDTH, LEFT, RIGHT = 1000, 400, 830
+WIDTH, LEFT, RIGHT = 1000, 400, 820
 """Of the picture; where bars begin; where the axis ends. Their values stand to the right of them."""
 MARGIN = 20
 LINE = 15

@@ -36,7 +36,7 @@ class Hazard:
 
 
 HAZARDS = {
-    "verify": Hazard(verify.measure),
+    "verify": Hazard(verify.measure, short={"rounds": 5}),
     "warm": Hazard(warm.measure, databases=True, loops=True),
     "decide": Hazard(decide.measure),
     "cold": Hazard(cold.measure, databases=True, loops=True),

@@ -14,7 +14,7 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -33,14 +33,14 @@ MARK = "getppid"
 """See `bench.counted.mark`."""
 ALLOWED = 1.05
 """More than so many times what was recorded fails."""
-CALLS = 200
-PERF_TIMES = 500
+CALLS = 500
+PERF_TIMES = 200
 """Beside perf the start is not left out but subtracted, so there is more to be counted. It costs no time there."""
 USERS = 20
 GREW, CANNOT, OTHER = 1, 2, 3
 """Exit codes: something takes more than is allowed; it cannot be counted here; recorded with another build."""
-Count = Callable[[str], Mapping[str, int]]
-"""URL of a filled database → instructions of one call, by name."""
+Count = Callable[[str, Sequence[str]], Mapping[str, int]]
+"""URL of a filled database, names of `bench.counted.WORK` → instructions of one call, by name."""
 
 
 class CountError(Exception):
@@ -86,7 +86,7 @@ def main(arguments: list[str]) -> int:
         if recorded is not None and (differs := list(differences(recorded.made_with, made_with))):
             return _refuse(options.file, differs)
         with _database() as url:
-            counts = Counts(made_with, count(url))
+            counts = Counts(made_with, count(url, list(WORK)))
         if recorded is not None:
             return report(recorded.instructions, counts.instructions)
         counts.write(options.file)
@@ -149,20 +149,20 @@ def find_counter() -> tuple[str, Count]:
     raise CountError("neither valgrind is here nor a perf that may count instructions: install valgrind")
 
 
-def count_with_valgrind(url: str) -> Mapping[str, int]:
+def count_with_valgrind(url: str, names: Sequence[str]) -> Mapping[str, int]:
     """One process, with a dump of callgrind's counter at each mark."""
-    orders = [part for name in WORK for part in (name, str(CALLS))]
+    orders = [part for name in names for part in (name, str(CALLS))]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "out")
         tool = ["valgrind", "--tool=callgrind", f"--dump-before={MARK}", f"--callgrind-out-file={out}"]
         done = _run(*tool, sys.executable, "-m", "bench.counted", url, *orders)
         if done.returncode:
             raise CountError(f"the counted process failed:\n{done.stderr}")
-        dumps = [Path(f"{out}.{number}") for number in range(1, 2 * len(WORK) + 1)]
+        dumps = [Path(f"{out}.{number}") for number in range(1, 2 * len(names) + 1)]
         if not all(dump.exists() for dump in dumps) or Path(f"{out}.{len(dumps) + 2}").exists():
             raise CountError(f"valgrind did not see each call of {MARK} once: is the C library stripped?")
         totals = [_total(dump.read_text()) for dump in dumps]
-    return {name: round(total / CALLS) for name, total in zip(WORK, totals[1::2], strict=True)}
+    return {name: round(total / CALLS) for name, total in zip(names, totals[1::2], strict=True)}
 
 
 def _total(dump: str) -> int:
@@ -172,9 +172,9 @@ def _total(dump: str) -> int:
     return int(found[1])
 
 
-def count_with_perf(url: str) -> Mapping[str, int]:
+def count_with_perf(url: str, names: Sequence[str]) -> Mapping[str, int]:
     """Two processes for each, with and without the calls."""
-    return {name: round(_difference(url, name, CALLS * PERF_TIMES)) for name in WORK}
+    return {name: round(_difference(url, name, CALLS * PERF_TIMES)) for name in names}
 
 
 def _difference(url: str, name: str, calls: int) -> float:

@@ -73,7 +73,9 @@ def test_every_figure_is_measured(database: Database, tmp_path: Path) -> None:
     assert _count_users(database) == 0
     assert [_parse(picture).tag for picture in pictures] == [f"{SVG}svg"] * 2
     counts = {what: here for what, here in found["flood"].items() if "users in memory" in what or "loads" in what}
-    assert list(counts.values()) == [8, QUICK.flood_users]  # as many as there is room for; nobody is loaded twice
+    in_memory, loads = counts.values()
+    assert in_memory == 8
+    assert loads >= QUICK.flood_users  # more if a busy machine let the warm user be forgotten
     assert [here for what, here in found["logins"].items() if "503" in what] == [0, 0]
 
 
@@ -151,7 +153,7 @@ def test_a_run_is_compared_with_one_before(
         (["--histogram", "{}/h.svg"], "name it, too"),
         (["--workers", "0"], "--workers"),
         (["--factor", "1"], "--factor"),
-        (["--database-url", "sqlite+aiosqlite:////no/such/folder/x.db"], "database"),
+        (["--database-url", "sqlite+aiosqlite:////no/such/folder/x.db"], "x.db cannot be opened"),
         (["--database-url", "no URL"], "URL"),
     ],
 )

@@ -1,6 +1,8 @@
 """What `python -m bench.instructions` says of counts, without counting."""
 
 import json
+import shutil
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,7 +17,7 @@ BUILD = {"tool": "valgrind-3.19.0", "python": "CPython 3.11.7"}
 def counted(monkeypatch: pytest.MonkeyPatch) -> dict[str, int]:
     """What is counted here."""
     counts = {"decide": 1000, "verify": 50_000}
-    monkeypatch.setattr(instructions, "find_counter", lambda: (BUILD["tool"], lambda _url: dict(counts)))
+    monkeypatch.setattr(instructions, "find_counter", lambda: (BUILD["tool"], lambda _url, _names: dict(counts)))
     monkeypatch.setattr(instructions, "describe", lambda _tool: BUILD)
     return counts
 
@@ -79,7 +81,7 @@ def test_a_file_that_is_not_ours(tmp_path: Path, capsys: pytest.CaptureFixture[s
 
 def test_nothing_to_count_with(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """Neither valgrind nor a perf that may count."""
-    monkeypatch.setattr(instructions.shutil, "which", lambda _name: None)
+    monkeypatch.setattr(shutil, "which", lambda _name: None)
     with pytest.raises(CountError, match="install valgrind"):
         instructions.find_counter()
     assert main(["--file", str(tmp_path / "counts.json")]) == CANNOT
@@ -94,24 +96,24 @@ PERF = """# started on Sun Nov 22 06:00:00 2026
 def test_perf_subtracts_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where valgrind is not: a run without calls is taken from one with them."""
 
-    def run(*command: str) -> "instructions.subprocess.CompletedProcess[str]":
+    def run(*command: str) -> "subprocess.CompletedProcess[str]":
         calls = int(command[-1])
         Path(command[command.index("-o") + 1]).write_text(PERF.format(count=7_000_000 + 1234 * calls))
-        return instructions.subprocess.CompletedProcess(command, 0, "", "")
+        return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setattr(instructions, "_run", run)
-    assert set(instructions.count_with_perf("sqlite+aiosqlite:///x").values()) == {1234}
+    assert set(instructions.count_with_perf("sqlite+aiosqlite:///x", ["decide", "verify"]).values()) == {1234}
 
 
 def test_a_perf_that_may_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in most containers: it prints `<not supported>` and ends well."""
 
-    def run(*command: str) -> "instructions.subprocess.CompletedProcess[str]":
+    def run(*command: str) -> "subprocess.CompletedProcess[str]":
         if "-o" in command:
             Path(command[command.index("-o") + 1]).write_text("<not supported>,,instructions:u,0,100.00,,\n")
-        return instructions.subprocess.CompletedProcess(command, 0, "", "")
+        return subprocess.CompletedProcess(command, 0, "", "")
 
     monkeypatch.setattr(instructions, "_run", run)
-    monkeypatch.setattr(instructions.shutil, "which", lambda name: name if name == "perf" else None)
+    monkeypatch.setattr(shutil, "which", lambda name: name if name == "perf" else None)
     with pytest.raises(CountError, match="install valgrind"):
         instructions.find_counter()
