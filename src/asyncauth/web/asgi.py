@@ -8,7 +8,7 @@ from typing import ClassVar
 from asyncauth.errors import AuthError, ClosedError
 from asyncauth.manager import AuthManager
 from asyncauth.web.cookies import CookiePolicy
-from asyncauth.web.gate import Gate, GateMiddleware, gate_of
+from asyncauth.web.gate import GATE, Gate, GateMiddleware
 from asyncauth.web.http import (
     Answer,
     ASGIApp,
@@ -53,18 +53,15 @@ class AuthMiddleware:
         self.app = app
         self.requires = requires
         self.gate = Gate(auth, cookie, tuple(public))
-        self._entry = GateMiddleware(self._guarded, self.gate)
+        self._watched = GateMiddleware(self._guarded, self.gate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] == "http":
-            await self._answering(scope, receive, send)
-        elif scope["type"] == "websocket":
-            await self._entry(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
-
-    async def _answering(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            return await self._watched(scope, receive, send)
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        scope[GATE] = self.gate.acting
         started = False
 
         def noting(message: Message) -> Awaitable[None]:  # no coroutine of its own: it is called for each message
@@ -73,14 +70,14 @@ class AuthMiddleware:
             return send(message)
 
         try:
-            await self._entry(scope, receive, noting)
+            return await self._guarded(scope, receive, noting)
         except AuthError as error:
             if started:
                 raise
-            await respond(send, refusal(error))
+            return await respond(send, refusal(error))
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        gate = gate_of(scope)
+        gate: Gate = scope[GATE]
         if not gate.is_public(scope):
             user = await gate.get_user(scope)
             needed = self.requires(scope) if self.requires else None

@@ -24,7 +24,8 @@ from asyncauth.web.websocket import Needs, find_watch, watch
 
 __all__ = ["Gate", "gate_of"]
 
-_GATE = "asyncauth.gate"
+GATE = "asyncauth.gate"
+"""Where a scope has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,7 +179,7 @@ class GateMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        scope[_GATE] = self.gate.acting
+        scope[GATE] = self.gate.acting
         if scope["type"] == "websocket":
             await watch(self.app, scope, receive, send)
         else:
@@ -191,7 +192,7 @@ def gate_of(scope: ScopeView) -> Gate:
     Raises:
         ConfigurationError: the app was never set up.
     """
-    gate: Gate | None = scope.get(_GATE)
+    gate: Gate | None = scope.get(GATE)
     if gate is None:
         raise ConfigurationError("asyncauth is not installed in this app: see the module of your framework")
     return gate
@@ -199,4 +200,4 @@ def gate_of(scope: ScopeView) -> Gate:
 
 def set_gate(scope: Scope, gate: Gate) -> None:
     """Make a gate known where no middleware of ours did."""
-    scope.setdefault(_GATE, gate.acting)
+    scope.setdefault(GATE, gate.acting)
