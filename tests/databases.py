@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from asyncauth.db.migrate import upgrade
 from tests.servers import Host, MariaDB, MySQL, PostgreSQL, Server, SQLite
 
+FULL = os.environ.get("ASYNCAUTH_TEST_ALL") == "1"
+"""Run with full numbers (`make test-all`) instead of those that fit into `make test`."""
 BACKENDS = ("sqlite+aiosqlite", "postgresql+asyncpg", "postgresql+psycopg", "mysql+aiomysql")
 """What the one suite runs on: dialect and driver."""
 HOSTS: dict[str, Callable[[], Host]] = {

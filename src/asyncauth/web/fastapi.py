@@ -6,7 +6,7 @@
     @app.get("/dags/{dag_id}", dependencies=[Depends(requires("can_read", "DAG:{dag_id}"))])
     async def read_dag(dag_id: str, user: CurrentUser) -> dict[str, str]: ...
 
-Both work on HTTP and websocket routes. For tests of your own: `app.dependency_overrides[current_user] = lambda: user`.
+Both work on HTTP and websocket routes. For tests of your own: `asyncauth.testing`.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
@@ -64,7 +64,7 @@ CurrentToken = Annotated[str, Depends(_current_token)]
 """Type of a parameter: the token with which `CurrentUser` was found, to revoke it for example."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # FastAPI takes its hash at each request: that of an object is the cheapest
 class _Requires:
     action: str
     template: ResourceTemplate

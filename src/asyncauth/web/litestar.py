@@ -55,9 +55,8 @@ class AuthenticationMiddleware(AbstractAuthenticationMiddleware):
 
     async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
         """Raises AuthError."""
-        gate = gate_of(connection.scope)
-        user = await gate.get_user(connection.scope)
-        return AuthenticationResult(user=user, auth=gate.get_token(connection.scope))
+        user, token = await gate_of(connection.scope).get_user_and_token(connection.scope)
+        return AuthenticationResult(user=user, auth=token)
 
 
 class Guard:
