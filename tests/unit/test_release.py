@@ -4,6 +4,7 @@ import io
 import re
 import sys
 import tarfile
+import tomllib
 from pathlib import Path
 from zipfile import ZipFile
 
@@ -107,6 +108,21 @@ def test_public_types_are_those_that_all_names(tmp_path: Path) -> None:
 def test_the_changelog_ends_with_this_version() -> None:
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
     assert re.findall(r"^## \[(.*?)\]", text, re.MULTILINE)[:2] == ["Unreleased", contents.version()]
+
+
+def test_readme_has_no_link_that_leads_nowhere_on_an_index() -> None:
+    """What pyproject.toml makes of README.md there; `make dist` looks at the page as it is rendered."""
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert relative_links(text)
+    for one in tool["hatch"]["metadata"]["hooks"]["fancy-pypi-readme"]["substitutions"]:
+        text = re.sub(one["pattern"], one["replacement"], text)
+    assert relative_links(text) == []
+
+
+def relative_links(text: str) -> list[str]:
+    """Where links and pictures lead, other than to whole addresses and places on the page."""
+    return re.findall(r"\]\((?!https?:|#)([^)]*)\)", text)
 
 
 def test_what_is_pinned_is_allowed() -> None:
