@@ -7,6 +7,8 @@ from typing import Any
 from bench import cold, decide, flood, logins, manage, memory, stampede, verify, warm, wide
 from bench.figures import Figure
 from bench.fresh.measure import consistency, fresh
+from bench.http.measure import measure as http
+from bench.peers.measure import measure as peers
 from bench.sizes import Sizes
 
 
@@ -44,6 +46,8 @@ HAZARDS = {
     "logins": Hazard(logins.measure, databases=True, loops=True),
     "fresh": Hazard(fresh, databases=True, loops=True, short={"revokes": 40, "quiet_seconds": 2.0}),
     "memory": Hazard(memory.measure, short={"cached_users": 20_000}),
+    "http": Hazard(http, short={"http_requests": 1_000}),
+    "peers": Hazard(peers, short={"http_requests": 800, "casbin_rules": (1_100, 11_000), "users": 1_000}),
     "manage": Hazard(manage.measure, databases=True, default=False),  # filling the tables takes a minute
     "consistency": Hazard(consistency, databases=True, loops=True, default=False),
 }

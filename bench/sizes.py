@@ -28,6 +28,11 @@ class Sizes:
     login_queue: int = 64
     """Of `password_queue_size`; more logins at once are refused."""
 
+    http_requests: int = 4_000
+    """To each app in each round of `http`; a quarter of it in `peers`."""
+    casbin_rules: tuple[int, ...] = (1_100, 11_000, 110_000)
+    """Permissions and memberships among which a question is decided."""
+
     managed_users: int = 100_000
     managed_roles: int = 5_000
     """Users and roles among which administrators look and change."""
@@ -62,6 +67,8 @@ QUICK = Sizes(
     flood_users=40,
     logins=4,
     login_queue=2,
+    http_requests=32,
+    casbin_rules=(110,),
     managed_users=300,
     managed_roles=20,
     revokes=2,
