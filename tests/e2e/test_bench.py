@@ -64,7 +64,7 @@ def run(database: Database, path: Path, *arguments: str) -> dict[str, dict[str, 
 
 @pytest.mark.parametrize("backend", ["sqlite+aiosqlite"], indirect=True)
 def test_every_figure_is_measured(database: Database, tmp_path: Path) -> None:
-    """One command, every hazard of a run that names none: each figure in the table and in the file, both pictures, and no row left."""
+    """Every hazard of a run that names none: each figure in the table and the file, both pictures, no row left."""
     pictures = [tmp_path / "all.svg", tmp_path / "fresh.svg"]
     pictured = ["--svg", str(pictures[0]), "--histogram", str(pictures[1])]
     found = run(database, tmp_path / "figures.json", *FIGURES, *pictured)
