@@ -71,8 +71,8 @@ QUICK = Sizes(
     casbin_rules=(110,),
     managed_users=300,
     managed_roles=20,
-    revokes=4,
-    quiet_seconds=1.0,
+    revokes=2,
+    quiet_seconds=0.5,
     decisions=8_000,
 )
 """For a look at whether everything still runs: the figures mean nothing."""
