@@ -41,7 +41,7 @@ HAZARDS = {
     "warm": Hazard(warm.measure, databases=True, loops=True),
     "decide": Hazard(decide.measure),
     "cold": Hazard(cold.measure, databases=True, loops=True),
-    "wide": Hazard(wide.measure, databases=True, loops=True),
+    "wide": Hazard(wide.measure, databases=True, loops=True, short={"rounds": 7}),
     "stampede": Hazard(stampede.measure, databases=True, loops=True),
     "flood": Hazard(flood.measure, databases=True, loops=True),
     "logins": Hazard(logins.measure, databases=True, loops=True),

@@ -33,8 +33,8 @@ MARK = "getppid"
 """See `bench.counted.mark`."""
 ALLOWED = 1.05
 """More than so many times what was recorded fails."""
-CALLS = 500
-PERF_TIMES = 200
+CALLS = 1000
+PERF_TIMES = 100
 """Beside perf the start is not left out but subtracted, so there is more to be counted. It costs no time there."""
 USERS = 20
 GREW, CANNOT, OTHER = 1, 2, 3

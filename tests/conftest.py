@@ -8,6 +8,7 @@ from typing import cast
 
 import pytest
 from blockbuster import BlockBuster
+from hypothesis import settings as hypothesis_settings
 
 from asyncauth import AuthManager, Settings
 from tests.blocking import no_blocking
@@ -18,6 +19,8 @@ SECRET = "a secret of the tests, long enough for HS512: 64 bytes, not one less"
 NAME = "asyncauth-tests"
 PATIENCE_SECONDS = 15.0
 """A busy machine must fail no test; those about deadlines set their own."""
+hypothesis_settings.register_profile("patient", deadline=None)
+hypothesis_settings.load_profile("patient")
 
 
 def pytest_configure() -> None:

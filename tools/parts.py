@@ -16,7 +16,9 @@ TESTS = ("apiserver", "database", "airflow", "faults", "e2e", "web", "unit")
 PARTS: dict[str, list[list[str]]] = {  # the longest first, so that two jobs end at about the same time
     **{name: [["pytest", "-q", f"tests/{name}"]] for name in TESTS},
     "mysql": [["pytest", "-q", "-k", "mysql", "tests/database", "tests/faults"]],
+    "web": [["pytest", "-q", "tests/web", "examples"]],  # whose place above it keeps
     "types": [["mypy"]],
+    "docs": [["mkdocs", "build", "--strict", "--quiet"]],
     "lint": [["ruff", "check", "."], ["ruff", "format", "--check", "."]],
 }
 JOBS = min(2, os.cpu_count() or 1)

@@ -3,7 +3,8 @@
 import asyncio
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -91,6 +92,21 @@ async def close_auth_manager() -> None:
     slot = _slots.get()
     async with slot.lock:
         await _close(slot)
+
+
+@asynccontextmanager
+async def lend_auth_manager(manager: AuthManager) -> AsyncIterator[None]:
+    """A started manager of somebody else's making is the running loop's inside the block; afterwards the former one is
+    again. For `asyncauth.testing`."""
+    slot = _slots.get()
+    async with slot.lock:
+        former = slot.manager, slot.origin
+        slot.manager, slot.origin = manager, (type(manager), manager.settings, None)
+    try:
+        yield
+    finally:
+        if slot.manager in (manager, None):  # else somebody has started another one, which stays
+            slot.manager, slot.origin = former
 
 
 async def _close(slot: _Slot) -> None:

@@ -1,4 +1,4 @@
-"""Instructions are really counted: the same code gives the same counts, and some per cent more work in `decide` show."""
+"""Instructions are really counted: the same code gives the same counts, a `decide` that does a little more shows."""
 
 import os
 from pathlib import Path

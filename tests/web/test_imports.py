@@ -15,6 +15,7 @@ FRAMEWORKS = ("starlette", "fastapi", "litestar", "uvicorn", "flask", "werkzeug"
         ("asyncauth.web", set()),
         ("asyncauth.web.asgi", set()),
         ("asyncauth.web.gate", set()),
+        ("asyncauth.testing", set()),
         ("asyncauth.web.starlette", {"starlette"}),
         ("asyncauth.web.fastapi", {"starlette", "fastapi"}),
         ("asyncauth.web.litestar", {"litestar"}),

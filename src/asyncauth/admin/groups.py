@@ -43,7 +43,8 @@ async def get_group(auth: AuthManager, name: str) -> GroupInfo:
     """One group, by its exact name.
 
     Raises:
-        NotFoundError, UnavailableError.
+        NotFoundError: there is none.
+        UnavailableError: 503.
     """
 
     async def work(session: AsyncSession) -> GroupInfo:

@@ -35,7 +35,8 @@ async def get_role(auth: AuthManager, name: str) -> RoleInfo:
     """One role, by its exact name.
 
     Raises:
-        NotFoundError, UnavailableError.
+        NotFoundError: there is none.
+        UnavailableError: 503.
     """
 
     async def work(session: AsyncSession) -> RoleInfo:

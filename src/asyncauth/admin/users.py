@@ -59,7 +59,8 @@ async def get_user(auth: AuthManager, username: str) -> UserInfo:
     """One user, by name in any case.
 
     Raises:
-        NotFoundError, UnavailableError.
+        NotFoundError: there is none.
+        UnavailableError: 503.
     """
 
     async def work(session: AsyncSession) -> UserInfo:

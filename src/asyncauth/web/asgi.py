@@ -1,7 +1,9 @@
 """For any ASGI app: a middleware that authenticates everything it is not told to leave alone, and health routes."""
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Collection
+from typing import ClassVar
 
 from asyncauth.errors import AuthError, ClosedError
 from asyncauth.manager import AuthManager
@@ -50,8 +52,8 @@ class AuthMiddleware:
     ) -> None:
         self.app = app
         self.requires = requires
-        self._gate = Gate(auth, cookie, tuple(public))
-        self._watched = GateMiddleware(self._guarded, self._gate)
+        self.gate = Gate(auth, cookie, tuple(public))
+        self._watched = GateMiddleware(self._guarded, self.gate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
@@ -59,7 +61,7 @@ class AuthMiddleware:
             return await self._watched(scope, receive, send)
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        scope[GATE] = self._gate
+        scope[GATE] = self.gate.acting
         started = False
 
         def noting(message: Message) -> Awaitable[None]:  # no coroutine of its own: it is called for each message
@@ -75,7 +77,7 @@ class AuthMiddleware:
             return await respond(send, refusal(error))
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        gate = self._gate
+        gate: Gate = scope[GATE]
         if not gate.is_public(scope):
             user = await gate.get_user(scope)
             needed = self.requires(scope) if self.requires else None
@@ -86,11 +88,13 @@ class AuthMiddleware:
         await self.app(scope, receive, send)
 
 
-class HealthApp:
-    """See `health_app`."""
+class _AnswerApp(ABC):
+    """An ASGI app that answers at some paths from memory, whoever asks."""
+
+    paths: ClassVar[Collection[str]]
 
     def __init__(self, auth: AuthManager | None = None) -> None:
-        self.gate: Gate = Gate(auth)
+        self._gate = Gate(auth)
 
     async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
         """ASGI, for http alone."""
@@ -102,15 +106,29 @@ class HealthApp:
             raise NotImplementedError(f"no {scope['type']} here")  # servers take this for "has no lifespan"
 
     def _answer(self, path: str, method: str) -> Answer:
-        if path not in HEALTH_PATHS:
+        if path not in self.paths:
             return json_answer(404, "not found")
         if method not in ("GET", "HEAD"):
             return json_answer(405, "method not allowed", {"Allow": "GET, HEAD"})
+        return self.answer(path)
+
+    @abstractmethod
+    def answer(self, path: str) -> Answer:
+        """What is at one of the paths."""
+
+
+class HealthApp(_AnswerApp):
+    """See `health_app`."""
+
+    paths = HEALTH_PATHS
+
+    def answer(self, path: str) -> Answer:
+        """Whether it lives, or is ready."""
         return self._ready() if path == "/ready" else json_answer(200, "ok")
 
     def _ready(self) -> Answer:
         try:
-            manager = self.gate.manager
+            manager = self._gate.manager
             reason = manager.unready()
         except ClosedError as error:
             reason = str(error)
@@ -126,28 +144,15 @@ def health_app(auth: AuthManager | None = None) -> HealthApp:
     return HealthApp(auth)
 
 
-class JwksApp:
+class JwksApp(_AnswerApp):
     """See `jwks_app`."""
 
-    def __init__(self, auth: AuthManager | None = None) -> None:
-        self.gate: Gate = Gate(auth)
+    paths = (JWKS_PATH,)
 
-    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
-        """ASGI, for http alone."""
-        if scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1000, "reason": ""})
-        elif scope["type"] == "http":
-            await respond(send, self._answer(route_path(scope), scope["method"]))
-        else:
-            raise NotImplementedError(f"no {scope['type']} here")
-
-    def _answer(self, path: str, method: str) -> Answer:
-        if path != JWKS_PATH:
-            return json_answer(404, "not found")
-        if method not in ("GET", "HEAD"):
-            return json_answer(405, "method not allowed", {"Allow": "GET, HEAD"})
+    def answer(self, _: str) -> Answer:
+        """The public keys."""
         try:
-            manager = self.gate.manager
+            manager = self._gate.manager
             body = json.dumps(manager.public_keys(), separators=(",", ":")).encode()
         except ClosedError as error:
             return refusal(error)

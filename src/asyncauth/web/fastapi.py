@@ -6,7 +6,7 @@
     @app.get("/dags/{dag_id}", dependencies=[Depends(requires("can_read", "DAG:{dag_id}"))])
     async def read_dag(dag_id: str, user: CurrentUser) -> dict[str, str]: ...
 
-Both work on HTTP and websocket routes. For tests of your own: `app.dependency_overrides[current_user] = lambda: user`.
+Both work on HTTP and websocket routes. For tests of your own: `asyncauth.testing`.
 """
 
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator

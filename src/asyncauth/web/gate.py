@@ -1,6 +1,6 @@
 """Who is it, and may they? The two questions that every adapter asks, and the middleware that leaves them a way to."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 
 from asyncauth.bootstrap import get_auth_manager
@@ -38,6 +38,15 @@ class Gate:
     """None: cookies are off."""
     public: tuple[str, ...] = ()
     """Paths for which no credentials are looked at; one that ends in `/` means all that is below it."""
+    acting: "Gate" = field(init=False, repr=False, compare=False)
+    """The gate that stands in the scope: this one, but where `asyncauth.testing` has put another in its place."""
+
+    def __post_init__(self) -> None:
+        self.let_act(self)
+
+    def let_act(self, gate: "Gate") -> None:
+        """From the next request on, that gate answers in place of this one."""
+        object.__setattr__(self, "acting", gate)
 
     @property
     def manager(self) -> AuthManager:
@@ -60,9 +69,10 @@ class Gate:
             CredentialsMissingError, MalformedTokenError: the Authorization header or the cookie is not usable.
             CrossOriginError: the cookie came from somebody else's page.
         """
-        return self._find_token(credential_headers(scope), scope)
+        return self.find_token_in(credential_headers(scope), scope)
 
-    def _find_token(self, headers: Headers, scope: ScopeView) -> str | None:
+    def find_token_in(self, headers: Headers, scope: ScopeView) -> str | None:
+        """As `find_token`, where the `credential_headers` of the scope are at hand."""
         token = find_bearer_token(headers)
         if token is None and self.cookie is not None:
             token = self.cookie.find_token_in(headers, scope)
@@ -83,8 +93,8 @@ class Gate:
             AuthError: what came is refused (401, 403; 400: the consistency token), or cannot be judged just now (503).
         """
         headers = credential_headers(scope)
-        token = self._find_token(headers, scope)
-        return None if token is None else await self._enter(token, headers, scope)
+        token = self.find_token_in(headers, scope)
+        return None if token is None else await self.enter(token, headers, scope)
 
     async def get_user(self, scope: ScopeView) -> User:
         """As `find_user`, but refuses when no credentials came.
@@ -93,7 +103,7 @@ class Gate:
             CredentialsMissingError, AuthError: see there.
         """
         token, headers = self._require_token(scope)
-        return await self._enter(token, headers, scope)
+        return await self.enter(token, headers, scope)
 
     async def get_user_and_token(self, scope: ScopeView) -> tuple[User, str]:
         """As `get_user`, with the token that came.
@@ -102,16 +112,21 @@ class Gate:
             CredentialsMissingError, AuthError: see there.
         """
         token, headers = self._require_token(scope)
-        return await self._enter(token, headers, scope), token
+        return await self.enter(token, headers, scope), token
 
     def _require_token(self, scope: ScopeView) -> tuple[str, Headers]:
         headers = credential_headers(scope)
-        token = self._find_token(headers, scope)
+        token = self.find_token_in(headers, scope)
         if token is None:
             raise CredentialsMissingError
         return token, headers
 
-    async def _enter(self, token: str, headers: Headers, scope: ScopeView) -> User:
+    async def enter(self, token: str, headers: Headers, scope: ScopeView) -> User:
+        """Who sends this request, by its token; an open websocket is asked again from here on.
+
+        Raises:
+            AuthError: as `find_user`.
+        """
         manager, at_least = self.manager, find_consistency_token(headers)
         user = manager.find_user_from_token(token) if at_least is None else None
         if user is None:
@@ -126,7 +141,7 @@ class Gate:
         Raises:
             ForbiddenError: with the reason of the decision.
         """
-        self._demand(user, action, resource)
+        self.demand(user, action, resource)
         if open_watch := find_watch(scope):
             open_watch.need(action, resource)
 
@@ -141,10 +156,15 @@ class Gate:
         if user is None:
             user = await manager.get_user_from_token(token)
         for action, resource in needs:
-            self._demand(user, action, resource)
+            self.demand(user, action, resource)
         return user
 
-    def _demand(self, user: User, action: str, resource: str) -> None:
+    def demand(self, user: User, action: str, resource: str) -> None:
+        """Refuse a user without this permission.
+
+        Raises:
+            ForbiddenError: with the reason of the decision.
+        """
         decision = self.manager.decide(user, action, resource)
         if not decision.allowed:
             raise ForbiddenError(decision.reason)
@@ -159,7 +179,7 @@ class GateMiddleware:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        scope[GATE] = self.gate
+        scope[GATE] = self.gate.acting
         if scope["type"] == "websocket":
             await watch(self.app, scope, receive, send)
         else:
@@ -180,4 +200,4 @@ def gate_of(scope: ScopeView) -> Gate:
 
 def set_gate(scope: Scope, gate: Gate) -> None:
     """Make a gate known where no middleware of ours did."""
-    scope.setdefault(GATE, gate)
+    scope.setdefault(GATE, gate.acting)

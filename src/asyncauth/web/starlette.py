@@ -88,10 +88,11 @@ class AuthBackend(AuthenticationBackend):
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
         """Who sends this? None if no credentials came, or the path is public."""
         set_gate(conn.scope, self.gate)
-        if self.gate.is_public(conn.scope):
+        gate = self.gate.acting
+        if gate.is_public(conn.scope):
             return None
         try:
-            user = await self.gate.find_user(conn.scope)
+            user = await gate.find_user(conn.scope)
         except ConfigurationError:
             raise
         except AuthError as error:

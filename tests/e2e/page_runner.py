@@ -1,0 +1,281 @@
+"""Runs the code of a page from top to bottom, in a folder of its own, and compares what it prints."""
+
+import ast
+import asyncio
+import json
+import os
+import re
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, redirect_stdout
+from inspect import CO_COROUTINE
+from io import StringIO
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from asyncauth import close_auth_manager, create_auth_manager
+from asyncauth.testing import add_user, memory_settings
+from tests.e2e.page_code import ROOT, Block, PageError, matches
+
+COMMAND_SECONDS = 60.0
+START_SECONDS = 20.0
+_ADDRESS = re.compile(r"(?:127\.0\.0\.1|localhost):8000")
+_API_KEY_SECRET = "of the pages, and of nothing else at all"
+
+
+class PageRunner:
+    """One page under way. `with PageRunner(folder) as page: page.run(block)`."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "page"
+        self._module = ModuleType("page")
+        self.names: dict[str, Any] = self._module.__dict__
+        self._state = folder / "state"
+        self._printed = ""
+        self._port = 0
+        self._server: subprocess.Popen[bytes] | None = None
+        self._unused: dict[str, str] = {}
+        self._life = ExitStack()
+        self._loop = asyncio.Runner()
+
+    def __enter__(self) -> "PageRunner":
+        for folder in (self.folder, self._state):
+            folder.mkdir()
+        self._life.enter_context(_same_process_afterwards(self.folder))
+        self._life.enter_context(self._loop)
+        self._life.callback(self._stop_server)
+        os.environ |= {
+            "PATH": f"{_make_programs(self._state / 'bin')}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "HOME": str(self.folder),
+            "NO_COLOR": "1",
+            "TERM": "dumb",
+            "COLUMNS": "120",
+        }
+        os.chdir(self.folder)
+        sys.modules["page"] = self._module  # pydantic looks names up there
+        sys.path.insert(0, str(self.folder))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._life.close()
+
+    def run(self, block: Block) -> None:
+        """Do with a block what it is there for.
+
+        Raises:
+            PageError: it does not do what the page says.
+        """
+        markers = block.markers
+        if "prepared" in markers:
+            self._prepare(markers["prepared"])
+        if "shown" in markers:
+            print(f"{block.where}: not run: {markers['shown']}")
+        elif "file" in markers:
+            self._write(block)
+        elif "output" in markers:
+            self._compare(block, block.code, self._printed)
+        elif block.language == "python":
+            self._check_end(block, *self._run_python(block))
+        elif block.language == "bash":
+            self._run_bash(block)
+        elif block.language == "console":
+            self._run_console(block)
+        elif block.language in ("json", "toml"):
+            {"json": json.loads, "toml": tomllib.loads}[block.language](block.code)
+
+    def finish(self) -> None:
+        """Raises PageError: a file was written that no block has used."""
+        if self._unused:
+            name, where = self._unused.popitem()
+            raise PageError(f"{where}: no later block names {name}, so nothing has shown that it works")
+
+    # ── kinds ──
+
+    def _prepare(self, what: str) -> None:
+        if what not in ("database", "auth"):
+            raise PageError(f"nothing is prepared under the name {what!r}: choose from database, auth")
+        made = memory_settings(export=True, refresh_tokens=True, api_key_secret=_API_KEY_SECRET)
+        settings = self._life.enter_context(made)
+
+        async def seed() -> None:
+            auth = await create_auth_manager(settings)
+            roles = {"Viewer": [("can_read", "DAG:etl")]}
+            await add_user(auth, "ada", password="correct horse", roles=roles)
+            if what == "auth":
+                self.names["auth"] = auth
+            else:
+                await close_auth_manager()
+
+        self._life.callback(lambda: self._loop.run(close_auth_manager()))
+        self._loop.run(seed())
+
+    def _write(self, block: Block) -> None:
+        name = block.markers["file"]
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(block.code, encoding="utf-8")
+        if path.suffix == ".py":
+            compile(block.code, name, "exec")
+            self._unused[name] = block.where
+
+    def _run_python(self, block: Block) -> tuple[str, str | None]:
+        self._note_use(block.code)
+        source = "\n" * block.line + self._with_port(block.code)
+        printed = StringIO()
+        try:
+            code = compile(source, block.where.rpartition(":")[0], "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+            with redirect_stdout(printed):
+                if code.co_flags & CO_COROUTINE:
+                    self._loop.run(eval(code, self.names))  # noqa: S307 - our own pages
+                else:
+                    exec(code, self.names)  # noqa: S102
+        except Exception as error:
+            if "fails" not in block.markers:
+                raise
+            return printed.getvalue(), f"{type(error).__name__}: {error}"
+        return printed.getvalue(), None
+
+    def _run_bash(self, block: Block) -> None:
+        code = block.code
+        if "serve" not in block.markers:
+            self._check_end(block, *self._shell(code))
+            return
+        *first, command = code.strip().splitlines()
+        if first:
+            self._check_end(block, *self._shell("\n".join(first)))
+        self._note_use(command)
+        self._serve(block, command.partition(" #")[0])
+
+    def _run_console(self, block: Block) -> None:
+        commands = re.split(r"^\$ ", block.code, flags=re.MULTILINE)
+        if commands[0].strip() or len(commands) == 1:
+            raise PageError(f"{block.where}: a console block begins with a command: $ …")
+        for text in commands[1:]:
+            lines = text.splitlines()
+            length = next(index for index, line in enumerate(lines, 1) if not line.endswith("\\"))
+            printed, error = self._shell("\n".join(lines[:length]), merged=True)
+            if text is commands[-1] or error is not None:
+                self._check_end(block, printed, error)
+            self._compare(block, "\n".join(lines[length:]), printed)
+
+    # ── means ──
+
+    def _check_end(self, block: Block, printed: str, error: str | None) -> None:
+        self._printed = printed
+        wanted = block.markers.get("fails")
+        if wanted is None and error is not None:
+            raise PageError(f"{block.where}: {error}\n{printed}")
+        if wanted is not None and (error is None or wanted not in error):
+            raise PageError(f"{block.where}: should fail with {wanted!r}, but {error or 'it did not fail'}\n{printed}")
+
+    def _compare(self, block: Block, expected: str, printed: str) -> None:
+        told = printed.replace(f"127.0.0.1:{self._port}", "127.0.0.1:8000") if self._port else printed
+        if not matches(_ADDRESS.sub("127.0.0.1:8000", expected), told):
+            raise PageError(f"{block.where}: the page says\n{expected}\nbut it printed\n{told}")
+
+    def _note_use(self, code: str) -> None:
+        for name in list(self._unused):
+            if re.search(rf"\b{re.escape(Path(name).stem)}\b|\bpytest\b", code):
+                del self._unused[name]
+
+    def _with_port(self, code: str) -> str:
+        return _ADDRESS.sub(f"127.0.0.1:{self._port}", code) if self._port else code
+
+    def _shell(self, code: str, *, merged: bool = False) -> tuple[str, str | None]:
+        self._note_use(code)
+        state = shlex.quote(str(self._state))
+        script = f"set -euo pipefail\n{self._with_port(code)}\nenv -0 > {state}/environment; pwd > {state}/folder"
+        done = subprocess.run(
+            ["bash", "-c", script],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT if merged else subprocess.PIPE,
+            check=False,
+            text=True,
+            timeout=COMMAND_SECONDS,
+        )
+        if done.returncode:
+            return done.stdout, f"exit code {done.returncode}\n{done.stdout}\n{done.stderr or ''}"
+        pairs = (self._state / "environment").read_text().split("\0")
+        os.environ.update((name, value) for name, _, value in (pair.partition("=") for pair in pairs if pair))
+        os.chdir((self._state / "folder").read_text().strip())
+        return done.stdout, None
+
+    # ── servers ──
+
+    def _serve(self, block: Block, command: str) -> None:
+        self._stop_server()
+        self._port = _free_port()
+        words = [*shlex.split(command.replace("--port 8000", "")), "--port", str(self._port)]
+        log = self._state / "server.log"
+        with log.open("wb") as output:
+            self._server = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        give_up = time.monotonic() + START_SECONDS
+        while not _answers(self._port):
+            if self._server.poll() is not None or time.monotonic() > give_up:
+                raise PageError(f"{block.where}: the server did not start\n{log.read_text()}")
+            time.sleep(0.05)
+
+    def _stop_server(self) -> None:
+        server, self._server = self._server, None
+        if server is not None:
+            server.terminate()
+            try:
+                server.wait(10)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+
+@contextmanager
+def _same_process_afterwards(used: Path) -> Iterator[None]:
+    """Environment, folder and modules are as before, whatever a page does to them."""
+    environment, folder, path, modules = dict(os.environ), Path.cwd(), list(sys.path), set(sys.modules)
+    for name in [name for name in os.environ if name.startswith("ASYNCAUTH_")]:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        for name in set(sys.modules) - modules:
+            if name == "page" or str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(used)):
+                del sys.modules[name]
+        os.chdir(folder)
+        sys.path[:] = path
+        os.environ.clear()
+        os.environ.update(environment)
+
+
+def _make_programs(folder: Path) -> Path:
+    """What the pages call that is not to be the real thing: see `pip_stand_in`; `make` only says what it would do."""
+    folder.mkdir()
+    python = shlex.quote(sys.executable)
+    make = shutil.which("make")
+    programs = {
+        "asyncauth": f'exec {python} -m asyncauth "$@"',
+        "pip": f'exec {python} {shlex.quote(str(ROOT / "tests/e2e/pip_stand_in.py"))} "$@"',
+        "make": f'exec {make} --no-print-directory --dry-run -C {shlex.quote(str(ROOT))} "$@" > /dev/null',
+    }
+    for name, text in programs.items():
+        program = folder / name
+        program.write_text(f"#!/bin/sh\n{text}\n")
+        program.chmod(0o700)
+    return folder
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
