@@ -8,6 +8,7 @@ from bench import cold, decide, flood, logins, manage, memory, stampede, verify,
 from bench.figures import Figure
 from bench.fresh.measure import consistency, fresh
 from bench.http.measure import measure as http
+from bench.peers import fab
 from bench.peers.measure import measure as peers
 from bench.sizes import Sizes
 
@@ -48,6 +49,7 @@ HAZARDS = {
     "memory": Hazard(memory.measure, short={"cached_users": 20_000}),
     "http": Hazard(http, short={"http_requests": 1_000}),
     "peers": Hazard(peers, short={"http_requests": 800, "casbin_rules": (1_100, 11_000), "users": 1_000}),
+    "fab": Hazard(fab.measure, default=False),  # Airflow takes a minute to make its database
     "manage": Hazard(manage.measure, databases=True, default=False),  # filling the tables takes a minute
     "consistency": Hazard(consistency, databases=True, loops=True, default=False),
 }

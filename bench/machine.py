@@ -9,7 +9,7 @@ from pathlib import Path
 
 PACKAGES = (
     "asyncauth", "sqlalchemy", "pyjwt", "cryptography", "joserfc", "async-lru", "anyio", "uvloop",
-    "asyncpg", "psycopg", "aiomysql", "aiosqlite",
+    "asyncpg", "psycopg", "aiomysql", "aiosqlite", "uvicorn", "httptools", "starlette", "fastapi", "litestar", "casbin",
 )  # fmt: skip
 
 

@@ -63,6 +63,13 @@ def test_a_peer_that_is_missing_is_left_out(tmp_path: Path) -> None:
     assert len(figures) == 3
 
 
+def test_airflow_that_is_missing_is_left_out(tmp_path: Path) -> None:
+    """FAB's manager needs the environment with Airflow: a line says how to get it."""
+    figures, said = run(tmp_path / "figures.json", "fab", ASYNCAUTH_TEST_AIRFLOW="/nowhere/python")
+    assert figures == []
+    assert "FAB is left out" in said
+
+
 def test_an_answer_that_is_not_200_ends_the_load() -> None:
     """A server that refuses would be quick: nothing of it may be taken for a figure."""
     program = (

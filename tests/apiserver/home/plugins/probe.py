@@ -110,6 +110,25 @@ async def calls(token: str, number: int) -> tuple[float, float]:
     return found[0], found[1]
 
 
+@app.get("/decide")
+async def decide(token: str, dag_id: str, number: int) -> tuple[float, float]:
+    """So many times from the token to the user, and as often the question whether that user may see a DAG: how long one
+    of each takes, in seconds."""
+    from airflow.api_fastapi.app import get_auth_manager
+    from airflow.api_fastapi.auth.managers.models.resource_details import DagDetails
+
+    manager, details = get_auth_manager(), DagDetails(id=dag_id)
+    user = await manager.get_user_from_token(token)
+    begin = time.perf_counter()
+    for _ in range(number):
+        user = await manager.get_user_from_token(token)
+    middle = time.perf_counter()
+    allowed = [manager.is_authorized_dag(method="GET", details=details, user=user) for _ in range(number)]
+    end = time.perf_counter()
+    assert all(allowed)
+    return (middle - begin) / number, (end - middle) / number
+
+
 @app.post("/arrive")
 async def arrive(tokens: list[str]) -> float:
     """All these tokens come at once: how long that holds the loop, in seconds."""
