@@ -90,8 +90,8 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         pauses.append(seconds)
         return timeout(0)
 
-    monkeypatch.setattr(refresh_module.asyncio, "sleep", nap)
-    monkeypatch.setattr(refresh_module.asyncio, "timeout", limit)
+    monkeypatch.setattr(asyncio, "sleep", nap)
+    monkeypatch.setattr(asyncio, "timeout", limit)
     monkeypatch.setattr(refresh_module, "_spread", lambda seconds: seconds)
     return pauses
 
