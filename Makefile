@@ -15,7 +15,7 @@ help:
 	@echo "make test       everything CI runs; PARTS='lint unit' for some of it"
 	@echo "make test-all   the same with full numbers"
 	@echo "make coverage   what decides and what keeps memory true: every line and every branch is tested"
-	@echo "make mutants    the same, changed in small ways: the tests notice; MUTANTS='*.verify.*' for some of it"
+	@echo "make mutants    what decides and verifies, changed in small ways: tests notice; MUTANTS='*.verify.*' for some of it"
 	@echo "make fuzz       try hostile tokens, keys and hashes for FUZZ_SECONDS (60)"
 	@echo "make lint types bench bench-airflow clean"
 
