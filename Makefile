@@ -19,7 +19,7 @@ help:
 	@echo "make test       everything CI runs; PARTS='lint unit' for some of it"
 	@echo "make test-all   the same with full numbers"
 	@echo "make coverage   what decides and what keeps memory true: every line and every branch is tested"
-	@echo "make mutants    the same, changed in small ways: the tests notice; MUTANTS='*.verify.*' for some of it"
+	@echo "make mutants    what decides and verifies, changed in small ways: tests notice; MUTANTS='*.verify.*' for some of it"
 	@echo "make fuzz       try hostile tokens, keys and hashes for FUZZ_SECONDS (60)"
 	@echo "make docs       the documentation as a site, in build/site"
 	@echo "make bench      what it costs, beside floors and peers (five minutes); bench-airflow: Airflow's API server"

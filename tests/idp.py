@@ -27,6 +27,8 @@ class Idp:
         self.keys = [make_key("ES256", 0)]
         self.mode = "good"
         self.requests = 0
+        self.asked: list[bytes] = []
+        """The first line of each request."""
         self.url = ""
 
     def describe(self, **changes: Any) -> dict[str, Any]:
@@ -55,7 +57,8 @@ class Idp:
         """One connection, one answer."""
         try:
             with suppress(ConnectionError, asyncio.IncompleteReadError):
-                await reader.readuntil(b"\r\n\r\n")
+                head = await reader.readuntil(b"\r\n\r\n")
+                self.asked.append(head.split(b"\r\n")[0])
                 self.requests += 1
                 await self._misbehave(writer)
                 writer.close()

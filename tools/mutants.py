@@ -1,4 +1,4 @@
-"""Run mutmut on what decides and what keeps memory true, and compare the mutants that no test noticed with those that
+"""Run mutmut on what decides and verifies, and compare the mutants that no test noticed with those that
 tests/mutants.toml explains. What it has done it remembers in mutants/, and goes on from there the next time."""
 
 import re

@@ -4,6 +4,7 @@ flood of unknown keys costs it nothing."""
 import asyncio
 import threading
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from asyncauth.tokens import own
 from asyncauth.tokens.foreign import load_all
 from asyncauth.tokens.keyset import KeySet
 from asyncauth.tokens.refresh import Refresh
+from asyncauth.tokens.remote import MAX_BYTES
 from asyncauth.tokens.rotation import Pace, create_file, make_key, rotate_file
 from tests.conftest import NAME, SECRET
 from tests.idp import ISSUER, Idp, serving
@@ -111,7 +113,20 @@ async def test_bad_answers_keep_the_keys(
         await refresh.refresh()
     assert ring.keys is known
     assert idp.requests == 3  # and no redirect was followed
+    assert {line.split()[0] for line in idp.asked} == {b"GET"}
+    if mode == "gzip":
+        assert refresh.trouble == "the answer is compressed, which nobody asked for"
     assert "canary" not in caplog.text
+
+
+async def test_the_longest_answer(settings: Settings, idp: Idp, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of the limit, and not one byte more."""
+    keys, body = load_all(trusting(settings, idp)), idp.body()
+    (refresh,) = keys.refreshes
+    for length, trouble in ((MAX_BYTES, None), (MAX_BYTES + 1, f"the answer has more than {MAX_BYTES} bytes")):
+        monkeypatch.setattr(idp, "body", partial(body.ljust, length))
+        await refresh.refresh()
+        assert refresh.trouble == trouble
 
 
 async def test_nobody_listens(settings: Settings, idp: Idp) -> None:

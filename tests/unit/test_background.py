@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import random
 from collections.abc import AsyncIterator, Callable
 from types import SimpleNamespace
 from typing import Any
@@ -135,7 +136,7 @@ async def test_upkeep_survives_everything(
     clock, changes, expired = FakeClock(), Work(), Work()
     monkeypatch.setattr(upkeep, "purge_changes", changes)
     monkeypatch.setattr(upkeep, "purge_expired", expired)
-    monkeypatch.setattr(upkeep.random, "uniform", lambda low, high: (low + high) / 2)
+    monkeypatch.setattr(random, "uniform", lambda low, high: (low + high) / 2)
     caplog.set_level(logging.INFO)
     caretaker = Caretaker(clock)
     running = asyncio.create_task(caretaker.run(tasks))

@@ -1,5 +1,6 @@
 """Tokens of trusted issuers: their keys, audience, type and rule for the subject, and nobody else's."""
 
+import asyncio
 import json
 import sys
 from pathlib import Path
@@ -219,6 +220,23 @@ def test_a_pem_file(tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text("{}")
     with pytest.raises(ConfigurationError, match=r"^jwks_path .*bad\.json: a key set has the member keys"):
         verifier(tmp_path, jwks_path=tmp_path / "bad.json")
+
+
+def test_a_file_of_their_keys_is_read_anew(tmp_path: Path) -> None:
+    """Not on the loop, as a disk may be slow: a key that they publish later counts without a restart, and one that they
+    take back does no more."""
+    path = tmp_path / "keys.json"
+    trusted = {"issuer": IDP, "audience": "us there", "jwks_path": path, "matches": "username"}
+    path.write_text(json.dumps({"keys": [public_jwk(THEIRS)]}))
+    settings = Settings(jwt_secret=SECRET, jwt_issuer=ISSUER, jwt_audience=AUDIENCE, jwt_trusted_issuers=(trusted,))
+    keys = load_all(settings)
+    ring, (refresh,) = keys.trusted[IDP].ring, keys.refreshes
+    path.write_text(json.dumps({"keys": [public_jwk(OTHERS)]}))
+    asyncio.run(refresh.refresh())
+    assert (refresh.name, refresh.trouble) == (IDP, None)
+    assert ring.get(OTHERS.kid).mark == OTHERS.mark
+    with pytest.raises(UnknownKeyError):
+        ring.get(THEIRS.kid)
 
 
 def test_an_issuer_is_asked_with_httpx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -84,6 +84,11 @@ def test_an_algorithm_that_does_not_fit_the_key_is_refused(
         load(tmp_path / "key", keys[kind], jwt_algorithm=algorithm)
 
 
+def test_a_key_in_a_file_has_the_name_in_the_settings(tmp_path: Path, keys: dict[str, bytes]) -> None:
+    """Its tokens carry that."""
+    assert load(tmp_path / "key", keys["P-256"], jwt_kid="mine").kid == "mine"
+
+
 def test_old_pem_forms_are_read(tmp_path: Path) -> None:
     """`BEGIN RSA PRIVATE KEY` and `BEGIN EC PRIVATE KEY` are keys as well."""
     old = PrivateFormat.TraditionalOpenSSL

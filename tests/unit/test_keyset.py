@@ -56,6 +56,9 @@ def test_a_nameless_key_answers_to_what_airflow_writes() -> None:
     for kid in (None, thumbprint(key.verifying), airflow_kid(key.verifying)):
         assert KeySet([key, secret("a")]).find(kid) is key
     assert KeySet([key]).find("not-used") is None
+    other = ed25519.Ed25519PrivateKey.generate().public_key()
+    for name in (airflow_kid, thumbprint):
+        assert name(key.verifying) != name(other)
 
 
 @pytest.mark.parametrize(
@@ -144,7 +147,12 @@ def test_keys_for_seals_are_derived_once(monkeypatch: pytest.MonkeyPatch) -> Non
     """For each set of keys, however many seals are made and checked: a private key has to be written out for it."""
     derived: list[Key] = []
     original = Key.derive
-    monkeypatch.setattr(Key, "derive", lambda key, purpose: derived.append(key) or original(key, purpose))
+
+    def derive(key: Key, purpose: bytes) -> bytes:
+        derived.append(key)
+        return original(key, purpose)
+
+    monkeypatch.setattr(Key, "derive", derive)
     first, second = secret("a"), secret("b")
     ring = KeyRing(KeySet([first]))
     seals = Seals(ring, lambda: NOW, b"purpose")

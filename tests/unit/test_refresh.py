@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from asyncauth.errors import KeysUnavailableError
-from asyncauth.tasks import Tasks
+from asyncauth.tasks import BACKGROUND, Tasks
 from asyncauth.tokens import refresh as refresh_module
 from asyncauth.tokens import remote
 from asyncauth.tokens.keys import Key
@@ -27,8 +27,13 @@ class Source:
 
     def __init__(self, *answers: Iterable[Key] | Exception) -> None:
         self._answers = list(answers)
+        self.tasks: set[str] = set()
+        """In which tasks it was asked."""
 
     async def __call__(self) -> Iterable[Key]:
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.add(task.get_name())
         answer = self._answers.pop(0) if len(self._answers) > 1 else self._answers[0]
         if isinstance(answer, Exception):
             raise answer
@@ -90,8 +95,8 @@ def slept(monkeypatch: pytest.MonkeyPatch) -> list[float]:
         pauses.append(seconds)
         return timeout(0)
 
-    monkeypatch.setattr(refresh_module.asyncio, "sleep", nap)
-    monkeypatch.setattr(refresh_module.asyncio, "timeout", limit)
+    monkeypatch.setattr(asyncio, "sleep", nap)
+    monkeypatch.setattr(asyncio, "timeout", limit)
     monkeypatch.setattr(refresh_module, "_spread", lambda seconds: seconds)
     return pauses
 
@@ -114,11 +119,13 @@ async def test_the_first_reading(known: bool) -> None:
     """At once where there are no keys yet, not before the first pause is over where there are; each in a task that
     whoever closes the manager lets end."""
     ring = KeyRing(KeySet([KEY]) if known else None)
-    refresh = make(ring, Source([KEY]))
+    source = Source([KEY])
+    refresh = make(ring, source)
     tasks = Tasks()
     running = asyncio.create_task(refresh.run(tasks))
     await settle()
     assert refresh.readings == (0 if known else 1)
+    assert source.tasks == (set() if known else {BACKGROUND})
     running.cancel()
     await tasks.close(drain_seconds=0)
 
@@ -126,7 +133,8 @@ async def test_the_first_reading(known: bool) -> None:
 async def test_an_unknown_key_is_asked_for_soon() -> None:
     """After the short pause, and once: the wish is over when the keys are read."""
     ring = KeyRing(KeySet([KEY]))
-    refresh = make(ring, Source([KEY]), retry=0.01)
+    source = Source([KEY])
+    refresh = make(ring, source, retry=0.01)
     tasks = Tasks()
     running = asyncio.create_task(refresh.run(tasks))
     ring.wanted.set()
@@ -134,6 +142,7 @@ async def test_an_unknown_key_is_asked_for_soon() -> None:
     await settle()
     assert not ring.wanted.is_set()
     assert refresh.readings == 1
+    assert source.tasks == {BACKGROUND}
     running.cancel()
     await tasks.close(drain_seconds=0)
 

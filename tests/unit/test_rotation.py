@@ -1,6 +1,7 @@
 """The file of keys that rotate: when each key signs and goes, and that nobody ever reads half a file."""
 
 import asyncio
+import io
 import json
 import os
 import stat
@@ -14,7 +15,7 @@ from asyncauth.errors import ConfigurationError
 from asyncauth.tokens.jwks import private_jwk
 from asyncauth.tokens.keys import Key
 from asyncauth.tokens.keyset import KeyRing
-from asyncauth.tokens.own import load_keys, own_refresh
+from asyncauth.tokens.own import MAX_BYTES, load_keys, own_refresh, read_file
 from asyncauth.tokens.rotation import Pace, create_file, make_key, read_keys, rotate_file, rotated
 
 NOW = 1_700_000_000
@@ -165,6 +166,25 @@ def test_places_that_cannot_be_used(tmp_path: Path, path: Path) -> None:
     path.write_bytes(b" " * (1024 * 1024 + 1))
     with pytest.raises(ConfigurationError, match="has more than"):
         read_keys(path)
+
+
+def test_a_file_is_read_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of that length it is read; of one that never ends, one byte more."""
+    path, sizes = tmp_path / "keys.json", []
+    path.write_bytes(b" " * MAX_BYTES)
+    assert len(read_file(path, "it")) == MAX_BYTES
+
+    class Endless(io.BytesIO):
+        """A device, or a file that somebody goes on writing."""
+
+        def read(self, size: int | None = -1) -> bytes:
+            sizes.append(size)
+            return b" " * (size or 0)
+
+    monkeypatch.setattr(Path, "open", lambda *_: Endless())
+    with pytest.raises(ConfigurationError, match="has more than"):
+        read_file(path, "it")
+    assert sizes == [MAX_BYTES + 1]
 
 
 def test_a_secret_beside_the_file_signs_until_the_file_does(tmp_path: Path) -> None:

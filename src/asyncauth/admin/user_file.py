@@ -56,11 +56,17 @@ async def import_user(auth: AuthManager, user: FiledUser, *, actor: Actor | None
         InvalidValueError, TakenError, UnknownRoleError, LastAdministratorError, EscalationError, UnavailableError: see
             `create_user` and `update_user`.
     """
-    names = {"first_name": user.firstname, "last_name": user.lastname}
     found = (await list_users(auth, email=user.email, limit=1)).items
     if not found:
         await create_user(
-            auth, username=user.username, password=None, email=user.email, **names, roles=user.roles, actor=actor
+            auth,
+            username=user.username,
+            password=None,
+            email=user.email,
+            first_name=user.firstname,
+            last_name=user.lastname,
+            roles=user.roles,
+            actor=actor,
         )
         return True
     if found[0].username != user.username:
@@ -68,5 +74,12 @@ async def import_user(auth: AuthManager, user: FiledUser, *, actor: Actor | None
             f"the user with the e-mail {user.email} is called {found[0].username}, not {user.username}: "
             "rename or delete that one first"
         )
-    await update_user(auth, user.username, **names, roles=user.roles, actor=actor)
+    await update_user(
+        auth,
+        user.username,
+        first_name=user.firstname,
+        last_name=user.lastname,
+        roles=user.roles,
+        actor=actor,
+    )
     return False

@@ -6,7 +6,7 @@ import logging
 import warnings
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
@@ -161,13 +161,13 @@ def _advice(algorithm: str) -> str:
 
 def _load_pem(path: Path, algorithm: str | None, kid: str | None) -> Key:
     try:
-        private = load_pem_private_key(path.read_bytes(), password=None)
+        private: Any = load_pem_private_key(path.read_bytes(), password=None)
     except OSError as error:
         raise ConfigurationError(f"jwt_private_key_path {path} cannot be read: {error.strerror}") from None
     except (ValueError, TypeError, UnsupportedAlgorithm):
         message = f"jwt_private_key_path {path} is not a PEM file with an unencrypted private key"
         raise ConfigurationError(message) from None
-    public = cast("Any", private).public_key()
+    public = private.public_key()
     try:
         allowed = algorithms_of(public)
     except BadKeyError as error:
