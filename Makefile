@@ -4,19 +4,29 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -q
 AIRFLOW := .cache/airflow
+COVERED := tests/unit tests/database/feed tests/faults/feed tests/faults/test_key_sets.py
 export ASYNCAUTH_TEST_AIRFLOW := $(CURDIR)/$(AIRFLOW)/bin/python
+PEERS := .cache/peers
+export ASYNCAUTH_BENCH_PEERS := $(CURDIR)/$(PEERS)/bin/python
 export NO_MKDOCS_2_WARNING := 1
 
-.PHONY: help demo serve test test-all lint types docs bench bench-airflow fuzz servers clean
+.PHONY: help demo serve test test-all coverage mutants lint types docs bench bench-airflow bench-instructions dist lowest fuzz \
+	servers clean
 
 help:
 	@echo "make demo       see a server log in, allow, refuse and revoke (ends by itself)"
 	@echo "make serve      the same server, left running"
 	@echo "make test       everything CI runs; PARTS='lint unit' for some of it"
 	@echo "make test-all   the same with full numbers"
+	@echo "make coverage   what decides and what keeps memory true: every line and every branch is tested"
+	@echo "make mutants    the same, changed in small ways: the tests notice; MUTANTS='*.verify.*' for some of it"
 	@echo "make fuzz       try hostile tokens, keys and hashes for FUZZ_SECONDS (60)"
 	@echo "make docs       the documentation as a site, in build/site"
-	@echo "make lint types bench bench-airflow clean"
+	@echo "make bench      what it costs, beside floors and peers (five minutes); bench-airflow: Airflow's API server"
+	@echo "make bench-instructions   count instructions, compare with those recorded; needs valgrind or perf"
+	@echo "make dist       build what is released into dist/, and check it on every Python that is here"
+	@echo "make lowest     the oldest version of every dependency that is allowed"
+	@echo "make lint types clean"
 
 demo: $(VENV)/demo.stamp
 	@$(BIN)/python -m examples.demo
@@ -24,10 +34,10 @@ demo: $(VENV)/demo.stamp
 serve: $(VENV)/demo.stamp
 	@$(BIN)/python -m examples.demo --serve
 
-test: $(VENV)/dev.stamp $(AIRFLOW)/stamp servers
+test: $(VENV)/dev.stamp $(AIRFLOW)/stamp $(PEERS)/stamp servers
 	@$(BIN)/python tools/parts.py $(PARTS)
 
-test-all: $(VENV)/dev.stamp $(AIRFLOW)/stamp servers
+test-all: $(VENV)/dev.stamp $(AIRFLOW)/stamp $(PEERS)/stamp servers
 	@ASYNCAUTH_TEST_ALL=1 $(BIN)/python tools/parts.py $(PARTS)
 
 lint types: $(VENV)/dev.stamp
@@ -36,11 +46,27 @@ lint types: $(VENV)/dev.stamp
 docs: $(VENV)/docs.stamp
 	@$(BIN)/python -m mkdocs build --strict --quiet && echo "build/site/index.html"
 
-bench: $(VENV)/dev.stamp servers
+bench: $(VENV)/dev.stamp $(PEERS)/stamp
 	@$(BIN)/python -m bench
+
+bench-instructions: $(VENV)/dev.stamp
+	@$(BIN)/python -m bench.instructions --check
 
 bench-airflow: $(VENV)/dev.stamp $(AIRFLOW)/stamp servers
 	@$(BIN)/python -m bench.airflow
+
+dist: $(VENV)/dist.stamp
+	@$(BIN)/python -m tools.release
+
+lowest: $(VENV)/dist.stamp servers
+	@$(BIN)/python -m tools.release lowest
+
+coverage: $(VENV)/dev.stamp servers
+	@$(BIN)/python -m coverage run -m pytest -q $(COVERED)
+	@$(BIN)/python -m coverage report
+
+mutants: $(VENV)/mutants.stamp
+	@$(BIN)/python tools/mutants.py $(MUTANTS)
 
 fuzz: $(VENV)/fuzz.stamp
 	@$(BIN)/python -m fuzz
@@ -49,7 +75,7 @@ servers:
 	@tools/servers.sh
 
 clean:
-	rm -rf $(VENV) .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
+	rm -rf $(VENV) mutants .cache .mypy_cache .pytest_cache .ruff_cache .hypothesis build dist
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # An environment is made anew only when what it is made from changed.
@@ -74,9 +100,18 @@ $(VENV)/docs.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP) install -c constraints.txt --build-constraint constraints.txt --group docs
 	@touch $@
 
+$(VENV)/dist.stamp: pyproject.toml constraints.txt | $(BIN)/python
+	@echo "installing what builds and checks into $(VENV) …"
+	@$(PIP) install -c constraints.txt --group dist
+	@touch $@
+
 $(VENV)/fuzz.stamp: pyproject.toml constraints.txt | $(BIN)/python
 	@$(PIP) install -c constraints.txt --build-constraint constraints.txt -e . --group fuzz \
 	|| { echo "make fuzz needs atheris, which has wheels for CPython on Linux x86_64; elsewhere it is built with clang" >&2; exit 1; }
+	@touch $@
+
+$(VENV)/mutants.stamp: $(VENV)/dev.stamp
+	@$(PIP) install -c constraints.txt --group mutants
 	@touch $@
 
 $(AIRFLOW)/stamp: tools/airflow-requirements.txt tools/airflow-constraints.txt constraints.txt
@@ -85,4 +120,12 @@ $(AIRFLOW)/stamp: tools/airflow-requirements.txt tools/airflow-constraints.txt c
 	@$(PYTHON) -m venv $(AIRFLOW)
 	@$(AIRFLOW)/bin/python -m pip -q install -c constraints.txt --upgrade pip
 	@$(AIRFLOW)/bin/python -m pip -q install -r tools/airflow-requirements.txt -c tools/airflow-constraints.txt
+	@touch $@
+
+$(PEERS)/stamp: pyproject.toml tools/peers-constraints.txt constraints.txt
+	@echo "installing fastapi-users, which the bench compares with, into $(PEERS) …"
+	@rm -rf $(PEERS)
+	@$(PYTHON) -m venv $(PEERS)
+	@$(PEERS)/bin/python -m pip -q install -c constraints.txt --upgrade pip
+	@$(PEERS)/bin/python -m pip -q install -c tools/peers-constraints.txt --group peers-apart
 	@touch $@

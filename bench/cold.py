@@ -30,28 +30,12 @@ JOIN ab_permission_view p ON p.id = pr.permission_view_id
 JOIN ab_permission a ON a.id = p.permission_id
 JOIN ab_view_menu v ON v.id = p.view_menu_id
 WHERE u.id = """
-ROLE_JOIN = """
-SELECT a.name, v.name
-FROM ab_permission_view_role pr
-JOIN ab_permission_view p ON p.id = pr.permission_view_id
-JOIN ab_permission a ON a.id = p.permission_id
-JOIN ab_view_menu v ON v.id = p.view_menu_id
-WHERE pr.role_id = """
-HELD_LIMITS = {5_000: 5.0, 50_000: 10.0}
-"""Permissions of the role → milliseconds for which the loop may be held."""
 
 
 async def measure(url: str, sizes: Sizes) -> list[Figure]:
-    """A user as FAB makes them, then one with a big role."""
-    figures = await _fab_sized(url, sizes)
-    for permissions in sizes.cold_roles:
-        figures += await _big_role(url, sizes, permissions)
-    return figures
-
-
-async def _fab_sized(url: str, sizes: Sizes) -> list[Figure]:
-    async with filled(url, _fill_fab_sized), parts(url) as made, raw.connect(url) as fetch:
-        found = await interleaved(sizes.rounds, _cold_user(made), _raw("raw", fetch, f"{USER_JOIN}{FIRST}"))
+    """A user with as many roles and permissions as FAB's own have."""
+    async with filled(url, _fill), parts(url) as made, raw.connect(url) as fetch:
+        found = await interleaved(sizes.rounds, _cold_user(made), raw_rows("raw", fetch, f"{USER_JOIN}{FIRST}"))
         all_cold, roles_warm = await _statements(made)
     floor = {"raw driver": found["raw"] * 1e3}
     limit = found["raw"] * 1e3 + 3
@@ -63,7 +47,7 @@ async def _fab_sized(url: str, sizes: Sizes) -> list[Figure]:
     ]
 
 
-async def _fill_fab_sized(filler: Filler) -> None:
+async def _fill(filler: Filler) -> None:
     await filler.catalogue(FAB_RESOURCES)
     for number in range(ROLES):
         await filler.role(number + 1, number * ROLE_PERMISSIONS + 1, ROLE_PERMISSIONS)
@@ -86,66 +70,16 @@ def _cold_user(made: Parts) -> Measure:
         all_cold, roles_warm = [], []
         for _ in range(IN_A_ROW):
             users, _ = made.cold()
-            all_cold.append(await _loading(users, SECOND))
-            roles_warm.append(await _loading(users, FIRST))
+            all_cold.append(await loading(users, SECOND))
+            roles_warm.append(await loading(users, FIRST))
         return {"all cold": median(all_cold), "roles warm": median(roles_warm)}
 
     return measure
 
 
-async def _big_role(url: str, sizes: Sizes, permissions: int) -> list[Figure]:
-    async def fill(filler: Filler) -> None:
-        await filler.catalogue(FAB_RESOURCES + permissions // 5)
-        await filler.role(1, 1, permissions)
-        await filler.users({FIRST: [1]})
+def raw_rows(name: str, fetch: raw.Fetch, statement: str, *, build: bool = False) -> Measure:
+    """The same rows through the driver alone, several times in a row; `build`: and the set of their keys."""
 
-    async with filled(url, fill), parts(url) as made, raw.connect(url) as fetch:
-        statement = f"{ROLE_JOIN}1"
-        measures = (_cold_role(made), _raw("raw", fetch, statement), _raw("raw, set", fetch, statement, build=True))
-        found = await interleaved(sizes.rounds, *measures)
-    what = f"cold role, {permissions:,} permissions"
-    return [
-        Figure(
-            what,
-            "ms",
-            found["cold"] * 1e3,
-            found["raw"] * 2e3,
-            "twice the raw driver",
-            {"raw driver": found["raw"] * 1e3, "raw driver and the same set": found["raw, set"] * 1e3},
-        ),
-        Figure(
-            f"{what}: loop held",
-            "ms",
-            found["cold held"] * 1e3,
-            HELD_LIMITS.get(permissions, 5.0),
-            beside={
-                "raw driver": found["raw held"] * 1e3,
-                "in processor time": found["cold worked"] * 1e3,
-                "the worst of all rounds": found.worst("cold held") * 1e3,
-                "garbage collections": found["cold collecting"] * 1e3,
-            },
-        ),
-    ]
-
-
-def _cold_role(made: Parts) -> Measure:
-    async def measure() -> Sample:
-        seconds = []
-        async with Heartbeat() as heartbeat:
-            for _ in range(IN_A_ROW):
-                users, _ = made.cold()
-                seconds.append(await _loading(users, FIRST))
-        return {
-            "cold": median(seconds),
-            "cold held": heartbeat.held_seconds,
-            "cold worked": heartbeat.worked_seconds,
-            "cold collecting": heartbeat.collecting_seconds,
-        }
-
-    return measure
-
-
-def _raw(name: str, fetch: raw.Fetch, statement: str, *, build: bool = False) -> Measure:
     async def measure() -> Sample:
         seconds = []
         async with Heartbeat() as heartbeat:
@@ -161,7 +95,8 @@ def _raw(name: str, fetch: raw.Fetch, statement: str, *, build: bool = False) ->
     return measure
 
 
-async def _loading(users: Users, user_id: int) -> float:
+async def loading(users: Users, user_id: int) -> float:
+    """Seconds until the user is there."""
     start = time.perf_counter()
     await users.get(user_id)
     return time.perf_counter() - start

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Table, delete, func, insert, literal, not_, or_, select, text, true
+from sqlalchemy import Table, delete, func, insert, literal, not_, or_, select, text, true, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from asyncauth.db import tables
@@ -86,6 +86,10 @@ class Filler:
         rows = ({"id": i, "user_id": user_id, "role_id": role_id} for i, (user_id, role_id) in enumerate(held, 1))
         await self._insert(tables.user_roles, rows)
 
+    async def password(self, hashed: str) -> None:
+        """The same password for everybody."""
+        await self.connection.execute(update(tables.users).values(password=hashed))
+
     async def subjects(self, count: int) -> None:
         """Users with a role of their own each, which has all actions on a resource of its own; one number for all."""
         await self.catalogue(count)
@@ -136,6 +140,15 @@ async def filled(url: str, fill: Callable[[Filler], Awaitable[None]]) -> AsyncIt
         await engine.dispose()  # a bench that cuts connections must not cut this one
         yield
         await _empty(engine)
+    finally:
+        await engine.dispose()
+
+
+async def refuse_foreign_rows(url: str) -> None:
+    """Raises ForeignRowsError if the database holds rows that are not ours."""
+    engine = make_engine(url, pool_size=1, timeout_seconds=60)
+    try:
+        await _refuse_foreign_rows(engine)
     finally:
         await engine.dispose()
 

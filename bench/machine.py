@@ -8,7 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 PACKAGES = (
-    "asyncauth", "sqlalchemy", "pyjwt", "async-lru", "anyio", "uvloop", "asyncpg", "psycopg", "aiomysql", "aiosqlite"
+    "asyncauth", "sqlalchemy", "pyjwt", "cryptography", "joserfc", "async-lru", "anyio", "uvloop",
+    "asyncpg", "psycopg", "aiomysql", "aiosqlite",
 )  # fmt: skip
 
 

@@ -22,6 +22,7 @@ from bench.sizes import Sizes
 
 ROOT = Path(__file__).parent.parent
 COLLECTIONS = 5
+KILOBYTES_EACH = 1
 
 
 async def measure(url: str, sizes: Sizes) -> list[Figure]:
@@ -30,10 +31,17 @@ async def measure(url: str, sizes: Sizes) -> list[Figure]:
         command = [sys.executable, "-m", "bench.memory", url, str(sizes.cached_users)]
         result = await anyio.run_process(command, cwd=ROOT, stderr=subprocess.STDOUT)
     before, after, seconds_per_load = json.loads(result.stdout)
-    megabytes = {"the process without them": before["megabytes"], "ms per load": seconds_per_load * 1e3}
     what = f"{sizes.cached_users:,} users in memory"
     return [
-        Figure(what, "MB", after["megabytes"] - before["megabytes"], 100, beside=megabytes),
+        Figure(
+            what,
+            "MB",
+            after["megabytes"] - before["megabytes"],
+            sizes.cached_users * KILOBYTES_EACH / 1000,
+            f"{KILOBYTES_EACH} kB each",
+            {"the process without them": before["megabytes"]},
+            notes={"ms per load": seconds_per_load * 1e3},
+        ),
         Figure(
             f"{what}: full garbage collection",
             "ms",

@@ -19,34 +19,33 @@ SECRET = "a secret of the bench, long enough for HS512: 64 bytes, not one less"
 NAME = "asyncauth-bench"
 
 
-def settings(url: str) -> Settings:
-    """Settings as they come, but for the following: its statements must not be counted with the others, nor what is in
-    memory get too old while it is filled."""
-    return Settings(
-        database_url=url,
-        jwt_secret=SECRET,
-        jwt_issuer=NAME,
-        jwt_audience=NAME,
-        group_roles=True,
-        listen=False,
-        poll_interval_seconds=3600,
-        trigger_check_seconds=3600,
-        max_staleness_seconds=7200,
-        max_entry_age_seconds=7200,
-        database_timeout_seconds=60,
-    )
+ALONE: dict[str, Any] = {
+    "listen": False,
+    "poll_interval_seconds": 3600,
+    "trigger_check_seconds": 3600,
+    "max_staleness_seconds": 7200,
+    "max_entry_age_seconds": 7200,
+    "database_timeout_seconds": 60,
+}
+"""The following must not send statements that are counted with the others, nor what is in memory get too old while it
+is filled."""
+
+
+def settings(url: str, **changes: Any) -> Settings:
+    """Settings as they come, but for `ALONE` and `changes`."""
+    return following(url, ALONE | changes)
 
 
 def following(url: str, changes: dict[str, Any]) -> Settings:
-    """Settings as they come."""
+    """Settings as they come, but for `changes`."""
     given = {"database_url": url, "jwt_secret": SECRET, "jwt_issuer": NAME, "jwt_audience": NAME, "group_roles": True}
     return Settings(**given | changes)
 
 
 @asynccontextmanager
-async def started(url: str) -> AsyncIterator[AuthManager]:
+async def started(url: str, **changes: Any) -> AsyncIterator[AuthManager]:
     """A manager."""
-    async with AuthManager(settings(url)) as manager:
+    async with AuthManager(settings(url, **changes)) as manager:
         yield manager
 
 

@@ -19,6 +19,20 @@ class Sizes:
     at_once: int = 200
     """Calls, or cold users with a role each, at once."""
 
+    traffic_seconds: float = 1.0
+    """How long warm requests are watched with nothing beside them, in each round."""
+    flood_users: int = 1_000
+    """Distinct users, `at_once` at a time."""
+    logins: int = 20
+    """At once."""
+    login_queue: int = 64
+    """Of `password_queue_size`; more logins at once are refused."""
+
+    http_requests: int = 4_000
+    """To each app in each round of `http`; a quarter of it in `peers`."""
+    casbin_rules: tuple[int, ...] = (1_100, 11_000, 110_000)
+    """Permissions and memberships among which a question is decided."""
+
     managed_users: int = 100_000
     managed_roles: int = 5_000
     """Users and roles among which administrators look and change."""
@@ -49,9 +63,16 @@ QUICK = Sizes(
     cached_users=50,
     cold_roles=(50, 500),
     at_once=10,
+    traffic_seconds=0.1,
+    flood_users=40,
+    logins=4,
+    login_queue=2,
+    http_requests=32,
+    casbin_rules=(110,),
     managed_users=300,
     managed_roles=20,
-    revokes=20,
+    revokes=4,
+    quiet_seconds=1.0,
     decisions=8_000,
 )
 """For a look at whether everything still runs: the figures mean nothing."""

@@ -52,8 +52,8 @@ async def measure(url: str, sizes: Sizes) -> list[Figure]:
             "ms",
             cold["cold"] * 1e3,
             20,
-            beside={
-                f"{at_once} empty tasks": cold["nothing"] * 1e3,
+            beside={f"{at_once} empty tasks": cold["nothing"] * 1e3},
+            notes={
                 "in processor time": cold["worked"] * 1e3,
                 "the worst of all rounds": cold.worst("cold") * 1e3,
                 "garbage collections": cold["collecting"] * 1e3,

@@ -1,11 +1,16 @@
-"""A token that is seen for the first time, by algorithm, and one that is refused. Floor: PyJWT's decode alone."""
+"""A token that is seen for the first time, by algorithm, and one that is refused. Floor: PyJWT's decode alone. Peer:
+joserfc's, if it is installed."""
 
 import base64
 import json
 import time
+import warnings
+from collections.abc import Callable, Mapping
+from importlib import import_module
 from typing import Any
 
 import jwt
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from asyncauth.errors import TokenError
 from asyncauth.tokens.gate import MAX_TOKEN_BYTES
@@ -16,6 +21,7 @@ from asyncauth.tokens.rotation import make_key
 from asyncauth.tokens.verify import Verifier
 from bench.figures import Figure
 from bench.measure import Measure, Sample, interleaved, per_call
+from bench.progress import say
 from bench.sizes import Sizes
 
 ALGORITHMS = ("HS256", "HS512", "RS256", "PS256", "ES256", "ES512", "EdDSA")
@@ -29,9 +35,10 @@ async def measure(_url: str, sizes: Sizes) -> list[Figure]:
     """Each algorithm beside PyJWT, and the worst of hostile texts of each size."""
     keys = {algorithm: make_key(algorithm, 0) for algorithm in ALGORITHMS}
     calls = max(sizes.calls // 100, 1)
-    both = [one(algorithm, key, calls) for algorithm, key in keys.items() for one in (_ours, _pyjwt)]
+    ways = [_ours, _pyjwt, *_joserfc()]
+    taken = [one(algorithm, key, calls) for algorithm, key in keys.items() for one in ways]
     refused = [_refusing(name, text, calls) for name, text in HOSTILE.items()]
-    found = await interleaved(sizes.rounds, *both, *refused)
+    found = await interleaved(sizes.rounds, *taken, *refused)
     return [
         *(
             Figure(
@@ -41,6 +48,7 @@ async def measure(_url: str, sizes: Sizes) -> list[Figure]:
                 found[f"pyjwt {algorithm}"] * 1e6 + GATE_MICROSECONDS,
                 goal=f"PyJWT + {GATE_MICROSECONDS}",
                 beside={"PyJWT": found[f"pyjwt {algorithm}"] * 1e6},
+                peers={"joserfc": found[f"joserfc {algorithm}"] * 1e6} if len(ways) > 2 else {},
             )
             for algorithm in ALGORITHMS
         ),
@@ -85,6 +93,39 @@ def _pyjwt(algorithm: str, key: Key, calls: int) -> Measure:
         return {f"pyjwt {algorithm}": await per_call(calls, work)}
 
     return measure
+
+
+def _joserfc() -> list[Callable[[str, Key, int], Measure]]:
+    try:
+        library, jwk, errors = (import_module(f"joserfc.{name}") for name in ("jwt", "jwk", "errors"))
+    except ImportError:
+        say("joserfc is left out: install it with pip install --group peers")
+        return []
+    warnings.filterwarnings("ignore", category=errors.SecurityWarning)  # of "EdDSA", which others call Ed25519 by now
+
+    def one(algorithm: str, key: Key, calls: int) -> Measure:
+        token, known = Issuer(_ring(key), NAME, NAME, 86_400).issue(7, time.time()), _import_key(jwk, key)
+        must: Mapping[str, Any] = {"essential": True, "value": NAME}
+        claims = library.JWTClaimsRegistry(iss=must, aud=must, exp={"essential": True})
+
+        async def work(count: int) -> None:
+            for _ in range(count):
+                claims.validate(library.decode(token, known, algorithms=[algorithm]).claims)
+
+        async def measure() -> Sample:
+            return {f"joserfc {algorithm}": await per_call(calls, work)}
+
+        return measure
+
+    return [one]
+
+
+def _import_key(jwk: Any, key: Key) -> Any:
+    if isinstance(key.verifying, (str, bytes)):
+        return jwk.OctKey.import_key(key.verifying)
+    kinds = {"RS": "RSA", "PS": "RSA", "ES": "EC", "Ed": "OKP"}
+    pem = key.verifying.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    return jwk.import_key(pem, kinds[key.algorithm[:2]])
 
 
 def _refusing(name: str, text: str, calls: int) -> Measure:

@@ -12,6 +12,8 @@ ALLOWED = (
     # Looks for its own version whenever it connects: the same.
     ("*", "redis/utils.py", {"get_lib_version"}),
     # Makes the path of the file absolute when an engine is made: no access to the disk at all.
+    # `make coverage`: a thread that comes to a file for the first time notes that.
+    ("*", "coverage/collector.py", {"lock_data"}),
     ("os.path.abspath", "sqlalchemy/dialects/sqlite/pysqlite.py", {"create_connect_args"}),
 )
 

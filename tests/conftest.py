@@ -8,16 +8,19 @@ from typing import cast
 
 import pytest
 from blockbuster import BlockBuster
+from hypothesis import settings as hypothesis_settings
 
 from asyncauth import AuthManager, Settings
 from tests.blocking import no_blocking
-from tests.databases import BACKENDS, Database, Databases
+from tests.databases import BACKENDS, FULL, Database, Databases
 from tests.leaks import no_connection_left, no_task_left
 
 SECRET = "a secret of the tests, long enough for HS512: 64 bytes, not one less"
 NAME = "asyncauth-tests"
 PATIENCE_SECONDS = 15.0
 """A busy machine must fail no test; those about deadlines set their own."""
+hypothesis_settings.register_profile("patient", deadline=None)
+hypothesis_settings.load_profile("patient")
 
 
 def pytest_configure() -> None:
@@ -37,7 +40,7 @@ def anyio_backend() -> str:
 @pytest.fixture(scope="session")
 def full() -> bool:
     """Whether to run with full numbers (`make test-all`) instead of those that fit into `make test`."""
-    return os.environ.get("ASYNCAUTH_TEST_ALL") == "1"
+    return FULL
 
 
 @pytest.fixture(autouse=True)

@@ -2,15 +2,23 @@
 
 import asyncio
 import itertools
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from asyncauth.db.migrate import upgrade
-from tests.servers import Host, MariaDB, PostgreSQL, Server, SQLite
+from tests.servers import Host, MariaDB, MySQL, PostgreSQL, Server, SQLite
 
+FULL = os.environ.get("ASYNCAUTH_TEST_ALL") == "1"
+"""Run with full numbers (`make test-all`) instead of those that fit into `make test`."""
 BACKENDS = ("sqlite+aiosqlite", "postgresql+asyncpg", "postgresql+psycopg", "mysql+aiomysql")
 """What the one suite runs on: dialect and driver."""
-HOSTS: dict[str, Callable[[], Host]] = {"sqlite": SQLite, "postgresql": PostgreSQL, "mysql": MariaDB}
+HOSTS: dict[str, Callable[[], Host]] = {
+    "sqlite": SQLite,
+    "postgresql": PostgreSQL,
+    "mysql": MySQL if os.environ.get("ASYNCAUTH_TEST_SERVER") == "mysql" else MariaDB,
+}
+"""The dialect `mysql` is MariaDB's; the part `mysql` of `make test` runs the same tests on MySQL itself."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +38,11 @@ class Database:
     def sync_url(self) -> str:
         """For sync engines."""
         return self.host.url(self.name, self.host.sync_driver)
+
+    @property
+    def has_sequences(self) -> bool:
+        """Whether ids come from sequences: not on SQLite, nor on MySQL itself."""
+        return not isinstance(self.host, SQLite | MySQL)
 
     @property
     def server(self) -> Server:

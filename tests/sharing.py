@@ -1,7 +1,6 @@
 """Fixtures of tests that leave the tables as they are: their databases go from one to the next. A conftest imports
 those that it wants."""
 
-import os
 from collections.abc import AsyncIterator, Iterator
 from typing import cast
 
@@ -11,11 +10,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from asyncauth import AuthManager, Settings
 from asyncauth.db.engine import make_engine
 from tests.database.look import DIALECTS
-from tests.databases import BACKENDS, Database, Databases
+from tests.databases import BACKENDS, FULL, Database, Databases
 from tests.managers import quiet
 from tests.reuse import Reused
 
-FULL = os.environ.get("ASYNCAUTH_TEST_ALL") == "1"
 on_sqlite = pytest.mark.parametrize("backend", BACKENDS if FULL else ["sqlite+aiosqlite"], indirect=True)
 """For what no database does differently; with full numbers on each all the same."""
 

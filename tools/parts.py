@@ -15,12 +15,16 @@ ROOT = Path(__file__).parent.parent
 TESTS = ("apiserver", "database", "airflow", "faults", "e2e", "web", "unit")
 PARTS: dict[str, list[list[str]]] = {  # the longest first, so that two jobs end at about the same time
     **{name: [["pytest", "-q", f"tests/{name}"]] for name in TESTS},
+    "mysql": [["pytest", "-q", "-k", "mysql", "tests/database", "tests/faults"]],
     "web": [["pytest", "-q", "tests/web", "examples"]],  # whose place above it keeps
     "types": [["mypy"]],
     "docs": [["mkdocs", "build", "--strict", "--quiet"]],
     "lint": [["ruff", "check", "."], ["ruff", "format", "--check", "."]],
 }
 JOBS = min(2, os.cpu_count() or 1)
+VARIABLES = {"mysql": {"ASYNCAUTH_TEST_SERVER": "mysql"}}
+"""What parts find in their environment. `mysql`: MySQL itself in place of MariaDB, where one is found."""
+FIND_MYSQL = "from tests.servers.mysql import find_mysqld; print(find_mysqld() or '')"
 
 
 @dataclass(frozen=True)
@@ -43,7 +47,8 @@ class Runner:
         """Run every command of a part."""
         start = time.monotonic()
         with tempfile.TemporaryFile("w+") as output:
-            codes = [self._call(command, None if self._show else output) for command in PARTS[part]]
+            variables = VARIABLES.get(part, {})
+            codes = [self._call(command, variables, None if self._show else output) for command in PARTS[part]]
             output.seek(0)
             print(f"\n── {part}\n{output.read()}", end="", flush=True)
         return Result(part, (time.monotonic() - start) / 60, not any(codes))
@@ -53,9 +58,14 @@ class Runner:
         for process in tuple(self._running):
             process.terminate()
 
-    def _call(self, command: list[str], output: IO[str] | None) -> int:
+    def _call(self, command: list[str], variables: dict[str, str], output: IO[str] | None) -> int:
         process = subprocess.Popen(
-            [sys.executable, "-m", *command], cwd=ROOT, stdout=output, stderr=output and subprocess.STDOUT, text=True
+            [sys.executable, "-m", *command],
+            cwd=ROOT,
+            env=os.environ | variables,
+            stdout=output,
+            stderr=output and subprocess.STDOUT,
+            text=True,
         )
         self._running.add(process)
         try:
@@ -77,13 +87,23 @@ def run_all(parts: list[str]) -> list[Result]:
             raise
 
 
+def choose(named: list[str]) -> list[str]:
+    """The parts named, or all; `mysql` unnamed only where there is a MySQL server."""
+    if named:
+        return [part for part in PARTS if part in named]
+    command = [sys.executable, "-c", FIND_MYSQL]
+    found = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, text=True, check=True).stdout.strip()
+    print(f"MySQL itself: {found or 'no server found, so the suite does not run on it'}", flush=True)
+    return [part for part in PARTS if part != "mysql" or found]
+
+
 def main(chosen: list[str]) -> int:
     """Run the parts named, or all; print the table; return the exit code."""
     if unknown := set(chosen) - set(PARTS):
         print(f"unknown part {', '.join(sorted(unknown))}: choose from {', '.join(PARTS)}", file=sys.stderr)
         return 2
     start = time.monotonic()
-    results = run_all([part for part in PARTS if part in chosen or not chosen])
+    results = run_all(choose(chosen))
     print(f"\n{'part':<10} {'minutes':>7}")
     for result in results:
         print(f"{result.part:<10} {result.minutes:>7.2f}  {'passed' if result.passed else 'FAILED'}")

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# See that PostgreSQL, MariaDB, Redis and Chromium are installed for the tests, which start their own; install them where we can.
+# See that PostgreSQL, MariaDB, Redis, Chromium and valgrind are installed for the tests; install them where we can.
 set -euo pipefail
 
 export PATH="$PATH:/usr/sbin:/usr/local/sbin:/usr/libexec"
@@ -8,6 +8,7 @@ command -v postgres >/dev/null || compgen -G '/usr/lib/postgresql/*/bin/postgres
     compgen -G '/usr/pgsql-*/bin/postgres' >/dev/null || missing+=(postgresql)
 command -v mariadbd >/dev/null || command -v mysqld >/dev/null || missing+=(mariadb-server)
 command -v redis-server >/dev/null || missing+=(redis-server)
+command -v valgrind >/dev/null || missing+=(valgrind)
 command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
 [ ${#missing[@]} -eq 0 ] && exit 0
 

@@ -16,8 +16,9 @@ from tests.databases import Databases
 from bench.airflow import cold, hangs, logins, revokes, warm
 from bench.airflow.draw import draw
 from bench.airflow.sizes import QUICK, Sizes
-from bench.figures import Section, table, write_json
+from bench.figures import Section, table
 from bench.machine import describe
+from bench.record import Record
 
 PARTS = ("warm", "cold", "logins", "revokes", "hangs")
 MADE = Path(".cache/airflow/bin/python")
@@ -30,17 +31,16 @@ def main(arguments: list[str]) -> int:
     os.environ.setdefault("ASYNCAUTH_TEST_AIRFLOW", str(MADE.absolute()))
     find_python()
     drawn: dict[str, list[float]] = {}
-    sections: list[Section] = []
-    machine = describe()
+    record = Record(describe(), "quick" if options.quick else "default", [])
     for section in _measure(options.parts or list(PARTS), QUICK if options.quick else Sizes(), drawn):
-        sections.append(section)
+        record.sections.append(section)
         if options.json is not None:  # after each: who ends the bench early keeps what was measured
-            write_json(options.json, machine, sections)
+            record.write(options.json)
         if options.svg is not None and drawn:
             draw(options.svg, drawn)
-    print("\n".join(f"{name}: {value}" for name, value in machine.items()), end="\n\n")
-    print(table(sections))
-    missed = [figure.what for section in sections for figure in section.figures if not figure.reached]
+    print("\n".join(f"{name}: {value}" for name, value in record.machine.items()), end="\n\n")
+    print(table(record.sections))
+    missed = [figure.what for section in record.sections for figure in section.figures if not figure.reached]
     print(f"\n{len(missed)} goals missed" if missed else "\nall goals reached")
     return 1 if missed and options.check else 0
 

@@ -5,11 +5,11 @@ from pathlib import Path
 
 FLOOR_MS = 0.05
 STEP = 10 ** (1 / 12)
-Drawn = dict[str, tuple[list[float], list[float]]]
-"""What a run was → its latencies and those of its datagrams, in seconds."""
+drawn: dict[str, tuple[list[float], list[float]]] = {}
+"""What was measured in this process: what a run was → its latencies and those of its datagrams, in seconds."""
 
 
-def draw(path: Path, drawn: Mapping[str, tuple[list[float], list[float]]]) -> None:
+def draw(path: Path, latencies: Mapping[str, tuple[list[float], list[float]]]) -> None:
     """Write an SVG: how often which latency came; below 0.05 ms counts as 0.05 ms."""
     import matplotlib as mpl
 
@@ -17,12 +17,12 @@ def draw(path: Path, drawn: Mapping[str, tuple[list[float], list[float]]]) -> No
     mpl.rcParams |= {"svg.hashsalt": "asyncauth", "svg.fonttype": "none"}  # the same figures make the same, small file
     from matplotlib import pyplot
 
-    figure, axes = pyplot.subplots(len(drawn), 1, sharex=True, figsize=(8, 1 + 1.3 * len(drawn)), squeeze=False)
+    figure, axes = pyplot.subplots(len(latencies), 1, sharex=True, figsize=(8, 1 + 1.3 * len(latencies)), squeeze=False)
     edges = [FLOOR_MS]
-    while edges[-1] < max(max([*late, *datagrams], default=0.001) for late, datagrams in drawn.values()) * 1e3:
+    while edges[-1] < max(max([*late, *datagrams], default=0.001) for late, datagrams in latencies.values()) * 1e3:
         edges.append(edges[-1] * STEP)
     edges.append(edges[-1] * STEP)
-    for (name, (late, datagrams)), axis in zip(drawn.items(), axes[:, 0], strict=True):
+    for (name, (late, datagrams)), axis in zip(latencies.items(), axes[:, 0], strict=True):
         for values, look in ((late, {"color": "#33658a"}), (datagrams, {"color": "#f26419", "histtype": "step"})):
             axis.hist([max(FLOOR_MS, value * 1e3) for value in values], bins=edges, **look)
         axis.set_xscale("log")

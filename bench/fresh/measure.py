@@ -6,11 +6,10 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from typing import Any
 
-import uvloop
 from sqlalchemy import make_url
 
 from bench.figures import Figure
-from bench.fresh.draw import Drawn
+from bench.fresh.draw import drawn
 from bench.fresh.history import latencies
 from bench.fresh.redis_server import redis_server
 from bench.fresh.scenarios import (
@@ -33,10 +32,10 @@ SATURATED_WORKERS = 4
 CHECKED_WORKERS = 4
 
 
-async def fresh(url: str, sizes: Sizes, drawn: Drawn) -> list[Figure]:
+async def fresh(url: str, sizes: Sizes) -> list[Figure]:
     """From the commit to the last grant, by each way that the database has."""
     bench = Bench(url, sizes, _is_uvloop())
-    figures = [figure async for figure in _follow(bench, drawn)]
+    figures = [figure async for figure in _follow(bench)]
     figures += quiet_figures(await bench.quiet())
     if make_url(url).get_backend_name() != "sqlite":
         lease_seconds = min(LEASE_SECONDS, sizes.lease_seconds)
@@ -44,7 +43,7 @@ async def fresh(url: str, sizes: Sizes, drawn: Drawn) -> list[Figure]:
     return figures
 
 
-async def consistency(url: str, sizes: Sizes, drawn: Drawn) -> list[Figure]:  # noqa: ARG001 - as the others
+async def consistency(url: str, sizes: Sizes) -> list[Figure]:
     """Every decision against what was committed, a fault every second; then with a bug planted."""
     bench = Bench(url, sizes, _is_uvloop())
     workers = sizes.workers or CHECKED_WORKERS
@@ -63,7 +62,7 @@ async def catch_planted(bench: Bench) -> int:
     return verdict.wrong_grants
 
 
-async def _follow(bench: Bench, drawn: Drawn) -> AsyncIterator[Figure]:
+async def _follow(bench: Bench) -> AsyncIterator[Figure]:
     workers, dialect = bench.sizes.workers or os.cpu_count() or 1, make_url(bench.url).get_backend_name()
     runs: list[tuple[str, dict[float, float], dict[str, Any]]] = []
     polling: dict[str, Any] = {"workers": workers}
@@ -90,4 +89,4 @@ async def _follow(bench: Bench, drawn: Drawn) -> AsyncIterator[Figure]:
 
 
 def _is_uvloop() -> bool:
-    return isinstance(asyncio.get_running_loop(), uvloop.Loop)
+    return type(asyncio.get_running_loop()).__module__.partition(".")[0] == "uvloop"

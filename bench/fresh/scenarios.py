@@ -130,7 +130,8 @@ def follow_figures(what: str, done: Run, goals: dict[float, float], *, above_bas
                 percentile(seconds, share) * 1e3,
                 limit,
                 f"a datagram + {goal:g}" if above_baseline else "",
-                {"datagram": datagram, "samples": len(seconds), "requests/s": median(w.rate for w in done.workers)},
+                {"datagram": datagram},
+                notes={"samples": len(seconds), "requests/s": median(w.rate for w in done.workers)},
             )
         )
     failed = sum(worker.answers[FAILED] + worker.answers[UNKNOWN] for worker in done.workers)
@@ -159,7 +160,7 @@ def partition_figures(done: Run, black_holed: float, lease_seconds: float) -> li
     what = f"black hole, max_staleness_seconds {lease_seconds:g}"
     counts = {"grants": worker.answers[GRANTED], "503 after the last": worker.unknown_after_grant}
     return [
-        Figure(f"{what}: last grant after", "s", worker.last_grant - black_holed, lease_seconds + 0.1, beside=counts),
+        Figure(f"{what}: last grant after", "s", worker.last_grant - black_holed, lease_seconds + 0.1, notes=counts),
         Figure(f"{what}: answers that were no 503 nor yes", "", worker.answers[REFUSED] + worker.answers[FAILED], 0),
         Figure(f"{what}: 503 given (0: yes)", "", float(worker.unknown_after_grant == 0), 0),
     ]
@@ -167,7 +168,7 @@ def partition_figures(done: Run, black_holed: float, lease_seconds: float) -> li
 
 def consistency_figures(done: Run, verdict: Verdict, struck: list[str], decisions: int) -> list[Figure]:
     """Counts of a checked run."""
-    beside = {
+    notes = {
         "decisions": verdict.decisions,
         "near a commit that changes them": verdict.near,
         "commits": len(done.commits),
@@ -176,10 +177,10 @@ def consistency_figures(done: Run, verdict: Verdict, struck: list[str], decision
     }
     failures = sum((Counter(worker.failures) for worker in done.workers), Counter[str]())
     return [
-        Figure("wrong grants", "", verdict.wrong_grants, 0, beside=beside),
+        Figure("wrong grants", "", verdict.wrong_grants, 0, notes=notes),
         Figure("wrong refusals", "", verdict.wrong_refusals, 0),
         Figure("decisions older than what their worker had shown", "", verdict.went_back, 0),
-        Figure("requests that failed otherwise", "", failures.total(), 0, beside=dict(failures)),
+        Figure("requests that failed otherwise", "", failures.total(), 0, notes=dict(failures)),
         Figure("decisions near a commit that changes them, missing", "", max(0, decisions // 10 - verdict.near), 0),
         Figure("SQL statements of requests answered from memory", "", warm_statements(done), 0),
     ]

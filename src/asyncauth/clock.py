@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 
+__all__ = ["Clock"]
+
 # time.monotonic() stands still while a machine sleeps, so a lease measured with it would survive the sleep.
 _elapsed: Callable[[], float] = (
     partial(time.clock_gettime, time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic

@@ -1,11 +1,13 @@
 """Roles of one's own, as a setting describes them: FAB's JSON format of `[fab] custom_roles`."""
 
 from collections.abc import Mapping
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from asyncauth.errors import ConfigurationError
+
+__all__ = ["CustomPermission", "CustomRoles"]
 
 
 def _printable(name: str) -> str:
@@ -20,7 +22,7 @@ _Text = Annotated[str, Field(min_length=1), AfterValidator(_printable)]
 class CustomPermission(BaseModel):
     """One thing that a role may do."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     action: Annotated[_Text, Field(max_length=100)]
     resource: Annotated[_Text, Field(max_length=250)]

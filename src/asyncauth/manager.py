@@ -44,7 +44,7 @@ class AuthManager:
     def __init__(
         self, settings: Settings | None = None, *, engine: AsyncEngine | None = None, clock: Clock = SYSTEM_CLOCK
     ) -> None:
-        self.settings = settings if settings is not None else Settings()
+        self.settings: Settings = settings if settings is not None else Settings()
         self._given_engine = engine
         self._clock = clock
         self._running: Running | None = None

@@ -9,6 +9,8 @@ from asyncauth.errors import ClosedError
 from asyncauth.manager import AuthManager
 from asyncauth.status import Status
 
+__all__ = ["register_opentelemetry", "register_prometheus"]
+
 if TYPE_CHECKING:
     from opentelemetry.metrics import Meter
     from prometheus_client import CollectorRegistry

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Generic, Literal, NewType, TypeVar
 
+__all__ = ["Claims", "Decision", "Permission", "Role", "TokenPair", "User", "Written"]
+
 T = TypeVar("T")
 Match = Literal["username", "email"]
 """What a name that a foreign issuer vouches for is compared with."""

@@ -1,7 +1,7 @@
 """The one configuration: frozen, read once, passed in. Units stand in the names."""
 
 from pathlib import Path
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, ValidationError, model_validator
 from pydantic.fields import FieldInfo
@@ -18,6 +18,8 @@ from asyncauth.custom_roles import CustomRoles
 from asyncauth.errors import ConfigurationError
 from asyncauth.model import MAX_ISSUER_BYTES, is_issuer
 from asyncauth.trusted import TrustedIssuer
+
+__all__ = ["Settings"]
 
 Seconds = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
@@ -47,7 +49,7 @@ class Settings(BaseSettings):
         ConfigurationError: a value is of the wrong type or out of range, or two contradict each other.
     """
 
-    model_config = SettingsConfigDict(
+    model_config: ClassVar[SettingsConfigDict] = SettingsConfigDict(
         env_prefix="ASYNCAUTH_", frozen=True, extra="forbid", hide_input_in_errors=True, env_ignore_empty=True
     )
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 from asyncauth.running import Running
 
+__all__ = ["Status"]
+
 
 @dataclass(frozen=True, slots=True)
 class Status:

@@ -1,12 +1,14 @@
 """Foreign issuers whose tokens are taken, as an operator describes them."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from asyncauth.model import MAX_ISSUER_BYTES, Match, is_issuer
+
+__all__ = ["TrustedIssuer"]
 
 Text = Annotated[str, Field(min_length=1, max_length=255)]
 Algorithm = Literal[
@@ -20,7 +22,7 @@ class TrustedIssuer(BaseModel):
     Only public keys: an issuer that shares a secret with us could not be told from us.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config: ClassVar[ConfigDict] = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     issuer: Text
     """Exactly the `iss` of its tokens."""

@@ -54,7 +54,7 @@ def read_rows(database: Database) -> Description:
     try:
         with engine.connect() as connection:
             names = [*inspect(connection).get_table_names()]
-            if database.host.dialect != "sqlite":
+            if connection.dialect.supports_sequences:
                 names += inspect(connection).get_sequence_names()
             return {
                 name: sorted(map(repr, connection.execute(select(text("*")).select_from(table(name)))))

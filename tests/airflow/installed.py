@@ -8,11 +8,11 @@ import tomllib
 from pathlib import Path
 
 from tests.airflow.process import Airflow, environment, find_python, sync_url
-from tests.databases import Database
+from tests.databases import FULL, Database
 
 ROOT = Path(__file__).parents[2]
 DRIVERS = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg", "mysql": "mysql+aiomysql"}
-ONE_OR_ALL = tuple(DRIVERS) if os.environ.get("ASYNCAUTH_TEST_ALL") == "1" else ("postgresql",)
+ONE_OR_ALL = tuple(DRIVERS) if FULL else ("postgresql",)
 """On what to test what is the same on each kind of server: Airflow's commands take seconds."""
 OURS = "asyncauth.airflow.AsyncAuthManager"
 

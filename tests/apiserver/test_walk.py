@@ -1,6 +1,5 @@
 """Every route, asked by everybody, on a server with the FAB auth manager and on one with ours: the same answers."""
 
-import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -11,6 +10,7 @@ import pytest
 from tests.apiserver.conftest import ROLES, Pair
 from tests.apiserver.server import ApiServer
 from tests.apiserver.walk import Route, changing, find_routes, reading
+from tests.databases import FULL
 
 Answer = tuple[int, Any]
 NOBODY = "nobody"
@@ -29,7 +29,7 @@ KNOWN_BODIES = {
 """Routes whose answers differ beyond the status."""
 
 
-DIALECTS = ["postgresql", "mysql"] if os.environ.get("ASYNCAUTH_TEST_ALL") == "1" else ["postgresql"]
+DIALECTS = ["postgresql", "mysql"] if FULL else ["postgresql"]
 
 
 @pytest.fixture(params=DIALECTS)

@@ -24,6 +24,8 @@ async def test_check_finds_what_is_broken_in_our_tables(database: Database) -> N
 
 @WITH_SEQUENCES
 async def test_check_finds_sequences_that_would_fail_an_insert(database: Database) -> None:
+    if not database.has_sequences:
+        pytest.skip("MySQL has no sequences")
     columns = "id, first_name, last_name, username, email"
     row = f"INSERT INTO ab_user ({columns}) VALUES (5000, '', '', 'ada', 'ada')"
     await anyio.to_thread.run_sync(execute, database, row, "DROP SEQUENCE ab_role_id_seq")

@@ -148,7 +148,8 @@ async def test_the_statements_for_running_by_hand_make_the_same(
         if adopted:
             make_fab(empty_database)
         # Without a connection only the URL can say that the server is a MariaDB.
-        run_sql(empty_database, sql(empty_database.url.replace("mysql+", "mariadb+"), adopted=adopted))
+        name = "mariadb+" if empty_database.has_sequences else "mysql+"
+        run_sql(empty_database, sql(empty_database.url.replace("mysql+", name), adopted=adopted))
 
     await anyio.to_thread.run_sync(by_hand)
     assert await upgrade(empty_database.url) is False

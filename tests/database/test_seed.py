@@ -1,8 +1,6 @@
 """Seeding: FAB's default roles and one's own, made once however many begin to."""
 
 import json
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
@@ -17,23 +15,15 @@ from asyncauth.db.default_roles import DEFAULT_ROLES, HOMEPAGE, OF_VIEWS, Pair
 from asyncauth.db.seed import Seeded, seed
 from asyncauth.db.tables import actions, audit, permissions, resources, role_permissions, roles
 from asyncauth.errors import ConfigurationError
+from tests.database.crew import Crew
 from tests.databases import Database
 from tests.rows import add_permission, add_role, through
 
-PROCESSES = 16
 ADMIN = DEFAULT_ROLES["Admin"] | OF_VIEWS
 EVERYTHING = Seeded(
     len(DEFAULT_ROLES), len(ADMIN), len(ADMIN) + sum(len(DEFAULT_ROLES[n]) for n in ("Viewer", "User", "Op"))
 )
 AUDITOR = [{"action": "can_read", "resource": "DAG:etl"}, {"action": "can_sign", "resource": "Books"}]
-WORKER = """
-import sys, anyio
-from asyncauth.db.seed import seed
-print("ready", flush=True)
-url = sys.stdin.readline().strip()
-made = anyio.run(seed, url)
-print(made.roles, made.permissions, made.grants, flush=True)
-"""
 
 
 @contextmanager
@@ -80,27 +70,17 @@ def test_without_tables_it_says_so(empty_database: Database) -> None:
         anyio.run(seed, empty_database.url)
 
 
-def test_sixteen_processes_at_once(database: Database) -> None:
+@pytest.fixture(scope="module")
+def crew(full: bool) -> Iterator[Crew]:
+    made = Crew("asyncauth.db.seed", "seed", 16 if full else 5)
+    yield made
+    assert made.close() == ""
+
+
+def test_many_processes_at_once(crew: Crew, database: Database) -> None:
     """One makes everything, the others find nothing to do; and new rows get free ids afterwards."""
-    command = [sys.executable, "-W", "error", "-c", WORKER]
-    pipe = subprocess.PIPE
-    crew = [subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe, text=True) for _ in range(PROCESSES)]
-    try:
-        for process in crew:
-            assert process.stdout is not None
-            assert process.stdout.readline() == "ready\n"
-        for process in crew:
-            assert process.stdin is not None
-            process.stdin.write(f"{database.url}\n")
-            process.stdin.flush()
-        answers = [process.communicate(timeout=120) for process in crew]
-    finally:
-        for process in crew:
-            process.kill()
-            process.wait()
-    assert [complaint for _, complaint in answers] == [""] * PROCESSES
-    counts = sorted(tuple(map(int, line.split())) for line, _ in answers)
-    assert counts == [(0, 0, 0)] * (PROCESSES - 1) + [(EVERYTHING.roles, EVERYTHING.permissions, EVERYTHING.grants)]
+    others = len(crew.processes) - 1
+    assert crew.call(database.url) == sorted([str(EVERYTHING), *[str(Seeded())] * others])
     assert read(database) == {**DEFAULT_ROLES, "Admin": ADMIN}
 
 

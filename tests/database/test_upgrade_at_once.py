@@ -1,7 +1,5 @@
 """Many processes upgrade one database at the same time: one of them does it, and none fails."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import anyio
@@ -13,53 +11,15 @@ from asyncauth.db.lock import upgrade_lock
 from asyncauth.db.migrate import check, upgrade
 from asyncauth.errors import ConfigurationError
 from tests.airflow.describe import describe
+from tests.database.crew import Crew
 from tests.databases import BACKENDS, Database, Databases
 
 PROCESSES = 8
-WORKER = """
-import sys, anyio
-from asyncauth.db.migrate import upgrade
-print("ready", flush=True)
-for url in sys.stdin:
-    print(anyio.run(upgrade, url.strip()), flush=True)
-"""
-
-
-class Crew:
-    """Processes that upgrade whatever database they are told, all at once."""
-
-    def __init__(self) -> None:
-        command = [sys.executable, "-W", "error", "-c", WORKER]
-        self.processes = [
-            subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-            for _ in range(PROCESSES)
-        ]
-        assert self.answers() == ["ready"] * PROCESSES
-
-    def upgrade(self, url: str) -> list[str]:
-        for process in self.processes:
-            assert process.stdin is not None
-            process.stdin.write(f"{url}\n")
-            process.stdin.flush()
-        return self.answers()
-
-    def answers(self) -> list[str]:
-        """One line from each; its complaint from one that failed."""
-        lines = []
-        for process in self.processes:
-            assert process.stdout is not None
-            assert process.stderr is not None
-            lines.append(process.stdout.readline().strip() or process.stderr.read())
-        return lines
-
-    def close(self) -> str:
-        """End all; returns what they complained about."""
-        return "".join(process.communicate(timeout=20)[1] for process in self.processes)
 
 
 @pytest.fixture(scope="module")
 def crew() -> Iterator[Crew]:
-    made = Crew()
+    made = Crew("asyncauth.db.migrate", "upgrade", PROCESSES)
     yield made
     assert made.close() == ""
 
@@ -71,9 +31,9 @@ def test_one_does_it_and_none_fails(
     crew: Crew, databases: Databases, backend: str, database: Database, full: bool
 ) -> None:
     expected = describe(database)
-    for _ in range(20 if full else 2):
+    for _ in range(20 if full else 1):
         empty = databases.empty(backend)
-        assert sorted(crew.upgrade(empty.url)) == ["False"] * (PROCESSES - 1) + ["True"]
+        assert crew.call(empty.url) == ["False"] * (PROCESSES - 1) + ["True"]
         assert describe(empty) == expected
         empty.host.drop_database(empty.name)
 

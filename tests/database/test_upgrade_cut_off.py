@@ -56,7 +56,7 @@ async def test_an_upgrade_that_is_cut_off_anywhere_is_finished_by_the_next(
     database: Database, empty_database: Database, full: bool
 ) -> None:
     expected, rows = await described(database)
-    for after in range(0, 1000, 1 if full else 4):
+    for after in range(0, 1000, 1 if full else 9):
         if await upgrade_cut(empty_database, after):
             break
         await upgrade(empty_database.url)

@@ -5,20 +5,19 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
-from io import StringIO
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import anyio
 import pytest
 
-from asyncauth.cli import main
 from asyncauth.db.migrate import upgrade
+from tests.commands import Done, run_here
 from tests.conftest import NAME, PATIENCE_SECONDS, SECRET
 from tests.servers.redis import Redis
 
 PASSWORD = "a-password-nobody-may-see"
-Run = Callable[..., "Done"]
+Run = Callable[..., Done]
 
 
 @pytest.fixture
@@ -36,36 +35,18 @@ def environment(tmp_path: Path) -> dict[str, str]:
     }
 
 
-class Done(NamedTuple):
-    """How a command ended."""
-
-    returncode: int
-    stdout: str
-    stderr: str
-
-
 @pytest.fixture
-def run(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Run a command to its end, in this process: starting one takes longer than most commands."""
+def run(environment: dict[str, str]) -> Run:
+    """Run a command to its end."""
 
     def call(line: str, code: int = 0, *, stdin: str = "", **more: str) -> Done:
-        with monkeypatch.context() as patch:
-            for name, value in (environment | more).items():
-                patch.setenv(name, value)
-            patch.setattr(sys, "argv", ["asyncauth", *line.split()])
-            patch.setattr(sys, "stdin", StringIO(stdin))
-            with pytest.raises(SystemExit) as ended:
-                main()
-        printed = capsys.readouterr()
-        complaint = ended.value.code if isinstance(ended.value.code, str) else ""
-        returncode = 1 if complaint else int(ended.value.code or 0)
-        stderr = printed.err + complaint
-        assert returncode == code, stderr + printed.out
-        assert PASSWORD not in stderr + printed.out
-        if code == 1 and not printed.out:
-            assert stderr.startswith("asyncauth: ")
-            assert "\n" not in stderr
-        return Done(returncode, printed.out, stderr)
+        done = run_here(*line.split(), stdin=stdin, **environment | more)
+        assert done.returncode == code, done.stderr + done.stdout
+        assert PASSWORD not in done.stderr + done.stdout
+        if code == 1 and not done.stdout:
+            assert done.stderr.startswith("asyncauth: ")
+            assert done.stderr.count("\n") == 1
+        return done
 
     return call
 

@@ -1,30 +1,23 @@
-"""`asyncauth db` as an operator runs it: a process, its output and its exit code."""
+"""`asyncauth db` as an operator runs it: its output and its exit code."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 from sqlalchemy import make_url
 
 import asyncauth.cli
+from tests.commands import Done, run_here
 from tests.databases import Database
 from tests.servers.find import free_port
 
 HIDDEN = "a-password-nobody-may-see"
 
 
-def run(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """Run the command to its end. The variables that it reads are set by the caller only."""
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith("ASYNCAUTH_")}
-    command = [sys.executable, "-W", "error", "-m", "asyncauth", *arguments]
-    process = subprocess.run(
-        command, env={**inherited, **environment}, capture_output=True, text=True, timeout=60, check=False
-    )
-    assert "Traceback" not in process.stderr + process.stdout
-    assert HIDDEN not in process.stderr + process.stdout
-    return process
+def run(*arguments: str, **environment: str) -> Done:
+    """Run the command to its end."""
+    done = run_here(*arguments, **environment)
+    assert HIDDEN not in done.stderr + done.stdout
+    return done
 
 
 def failure(*arguments: str, **environment: str) -> str:

@@ -1,4 +1,4 @@
-"""`asyncauth keys` as an operator runs it: a process, its output and its exit code."""
+"""`asyncauth keys` as an operator runs it: its output and its exit code."""
 
 import json
 import stat

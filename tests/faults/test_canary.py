@@ -3,8 +3,6 @@ all that comes out is searched for them."""
 
 import json
 import logging
-import subprocess
-import sys
 import traceback
 from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
@@ -26,6 +24,7 @@ from asyncauth.errors import AuthError
 from asyncauth.metrics import register_prometheus
 from asyncauth.passwords import Scheme
 from asyncauth.tokens.rotation import create_file, make_key
+from tests.commands import run_here
 from tests.conftest import NAME
 from tests.managers import running
 from tests.rows import add_user
@@ -309,16 +308,15 @@ async def test_the_engine_of_an_application(settings: Settings, seen: Seen, monk
 
 
 def test_the_command_line(keys_path: Path, seen: Seen) -> None:
-    """Neither its output nor its arguments; with a file that is broken as well."""
+    """With a file that is broken as well."""
     keys = json.loads(keys_path.read_text())["keys"]
     broken = keys_path.with_name("broken.json")
     for change in ({}, {"use": "enc"}, {"kty": "RSA"}):  # each refusal is tested where keys are read
         broken.write_text(json.dumps({"keys": [{**key, **change} for key in keys]}))
         for words in (("show",), ("show", "--public"), ("rotate", "--algorithm", "HS256")):
-            command = [sys.executable, "-m", "asyncauth", "keys", *words, "--path", str(broken)]
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            done = run_here("keys", *words, "--path", str(broken))
             assert done.returncode == (1 if change else 0), done.stderr
-            seen.text += [" ".join(command), done.stdout, done.stderr]
+            seen.text += [done.stdout, done.stderr]
     assert any("signs" in text for text in seen.text)
     assert len(seen.secrets) == 2
     assert seen.leaks() == []

@@ -57,6 +57,13 @@ def test_a_scope_is_read_as_it_was_written(pairs: frozenset[Permission]) -> None
     assert read_scope(write_scope(pairs)) == pairs
 
 
+def test_a_scope_is_written_in_one_way() -> None:
+    """Other programs read the column: JSON without spaces; and its permission keys are those of its pairs."""
+    pairs = [Permission("can_read", "DAG:etl"), Permission("can_edit", "Pools")]
+    assert write_scope(pairs) == '[["can_read","DAG:etl"],["can_edit","Pools"]]'
+    assert scope_keys(pairs) == {permission_key("can_read", "DAG:etl"), permission_key("can_edit", "Pools")}
+
+
 @pytest.mark.parametrize(
     "text",
     ["", "{}", "null", "1", '"a"', "[1]", '[["a"]]', '[["a", "b", "c"]]', '[["a", 1]]', '[["a", null]]', "[[[]]]"],
@@ -76,7 +83,8 @@ def test_a_scope_only_narrows(first: frozenset[Permission], second: frozenset[Pe
         key = ApiKey(5, 1, b"", None if scope is None else scope_keys(scope), 0, None, None)  # type: ignore[arg-type]
         narrowed = narrow(owner, key)
         assert (narrowed.id, narrowed.username, narrowed.api_key_id) == (1, "ada", 5)
-        assert [role.name for role in narrowed.roles] == ["0", "1"]
+        assert [(role.id, role.name) for role in narrowed.roles] == [(0, "0"), (1, "1")]
+        assert narrowed.scope == key.scope  # who looks at the user can see that it is narrowed, and to what
         for pair in first | second | wanted:  # type: ignore[operator]
             asked = (pair.action, pair.resource)
             expected = bool(decide(owner, *asked)) and (key.scope is None or permission_key(*asked) in key.scope)

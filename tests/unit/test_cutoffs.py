@@ -16,6 +16,22 @@ def test_several_count_as_the_latest() -> None:
         assert [cutoffs.deleted(user_id) for user_id in (1, 2, 3)] == [200, -1, -1]
 
 
+def test_the_earliest_there_can_be() -> None:
+    """The very beginning of time counts like any other second."""
+    cutoffs = Cutoffs()
+    cutoffs.add([(1, 0, "logout"), (2, 1, "deleted")])
+    assert [cutoffs.find(user_id) for user_id in (1, 2, 3, None)] == [0, 1, None, None]
+    assert cutoffs.deleted(2) == 1
+
+
+def test_reading_the_same_again_takes_no_memory() -> None:
+    """Without triggers all are read at every look."""
+    cutoffs = Cutoffs()
+    for _ in range(3):
+        cutoffs.add([(1, 100, "logout"), (2, 100, "deleted")])
+    assert len(cutoffs._by_time) == 3
+
+
 def test_what_is_issued_in_the_second_of_a_cut_off() -> None:
     """It carries the next one; before, which is a clock that is late, the one after the cut-off; else the present."""
     cutoffs = Cutoffs()

@@ -64,6 +64,12 @@ def test_allowed_resources_are_those_of_the_model(roles: list[set[Pair]], action
     assert allowed_resources(make_user(roles), action, prefix) == expected
 
 
+def test_without_a_prefix_all_resources_are_listed() -> None:
+    """Whatever they are called; and nothing that is held for another action."""
+    user = make_user([[("can_read", "DAG:etl"), ("can_read", "Pools")], [("can_edit", "Variables")]])
+    assert allowed_resources(user, "can_read") == {"DAG:etl", "Pools"}
+
+
 @seeded
 @given(ROLES)
 def test_the_permissions_of_a_role_are_its_pairs(roles: list[set[Pair]]) -> None:

@@ -1,6 +1,7 @@
 """Tokens of trusted issuers: their keys, audience, type and rule for the subject, and nobody else's."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from asyncauth.errors import (
     AudienceError,
     ClaimError,
     ConfigurationError,
+    ImmatureTokenError,
     IssuerError,
     KeysUnavailableError,
     SignatureError,
@@ -100,6 +102,22 @@ def test_names_that_are_none(tmp_path: Path, subject: object) -> None:
     """A name is printable text as long as one can be stored."""
     with pytest.raises(SubjectError):
         verifier(tmp_path).verify(sign(claims(sub=subject)), NOW)
+
+
+def test_the_longest_name(tmp_path: Path) -> None:
+    """As long as one in the database can be."""
+    assert verifier(tmp_path).verify(sign(claims(sub="x" * 512)), NOW).name == "x" * 512
+
+
+def test_their_tokens_may_say_from_when_they_count(tmp_path: Path) -> None:
+    """`nbf` is asked for nobody's sake, and counts where it stands."""
+    gate = verifier(tmp_path)
+    token = sign(claims(nbf=NOW + 30))
+    assert gate.verify(token, NOW + 30).not_before == NOW + 30
+    with pytest.raises(ImmatureTokenError):
+        gate.verify(token, NOW)
+    with pytest.raises(ClaimError, match="nbf"):
+        gate.verify(sign(claims(nbf="soon")), NOW)
 
 
 @pytest.mark.parametrize("verified", [..., None, False, "true", 1, "yes"])
@@ -194,6 +212,28 @@ def test_a_pem_file(tmp_path: Path) -> None:
         path.write_bytes(data)
         with pytest.raises(ConfigurationError, match=message):
             verifier(tmp_path, jwks_path=None, public_key_path=path)
+    with pytest.raises(ConfigurationError, match="missing cannot be read: No such file"):
+        verifier(tmp_path, jwks_path=None, public_key_path=tmp_path / "missing")
+    with pytest.raises(ConfigurationError, match=r"^jwks_path .*missing cannot be read: No such file"):
+        verifier(tmp_path, jwks_path=tmp_path / "missing")
+    (tmp_path / "bad.json").write_text("{}")
+    with pytest.raises(ConfigurationError, match=r"^jwks_path .*bad\.json: a key set has the member keys"):
+        verifier(tmp_path, jwks_path=tmp_path / "bad.json")
+
+
+def test_an_issuer_is_asked_with_httpx(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Which is an extra; without it the manager does not start, and says what to install."""
+    asked = {"jwks_path": None, "jwks_url": "https://idp.example/keys"}
+    with pytest.raises(KeysUnavailableError):
+        verifier(tmp_path, **asked).verify(sign(claims()), NOW)
+    monkeypatch.setitem(sys.modules, "asyncauth.tokens.remote", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'asyncauth\[jwks\]'"):
+        verifier(tmp_path, **asked)
+
+
+def test_a_pem_file_for_another_algorithm(tmp_path: Path) -> None:
+    """A key that its issuer may not use is refused at the start, not at the first token."""
+    private, path = rsa.generate_private_key(65537, 2048), tmp_path / "key.pem"
     path.write_bytes(_pem(private))
     with pytest.raises(ConfigurationError, match="none of which its issuer may use"):
         verifier(tmp_path, jwks_path=None, public_key_path=path, algorithms=("ES256",))

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 from asyncauth import Settings
 from asyncauth.errors import ConfigurationError
 from asyncauth.tokens.issue import Issuer
-from asyncauth.tokens.keys import Key, load_key
+from asyncauth.tokens.keys import BadKeyError, Key, algorithms_of, load_key
 from asyncauth.tokens.keyset import KeyRing, KeySet
 from asyncauth.tokens.verify import Verifier
 
@@ -95,6 +95,13 @@ def test_a_short_rsa_key_is_refused(tmp_path: Path) -> None:
     """1024 bits are too few; the message says how to make a good key."""
     with pytest.raises(ConfigurationError, match="1024 bits, at least 2048 are needed; make one with: openssl genpkey"):
         load(tmp_path / "key", pem(rsa.generate_private_key(65537, 1024)))  # noqa: S505
+
+
+def test_an_rsa_key_that_keeps_the_process_busy_is_refused() -> None:
+    """Verifying takes as long as the key is, so one of an issuer has at most 8192 bits."""
+    assert algorithms_of(rsa.RSAPublicNumbers(65537, 2**8191 + 1).public_key())[0] == "RS256"
+    with pytest.raises(BadKeyError, match="is RSA of 8193 bits, at most 8192 are taken"):
+        algorithms_of(rsa.RSAPublicNumbers(65537, 2**8192 + 1).public_key())
 
 
 def test_other_kinds_of_keys_are_refused(tmp_path: Path) -> None:

@@ -1,6 +1,8 @@
 """Which key a token names, which one signs when, and what is forgotten when one goes."""
 
 import secrets
+from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ed25519
@@ -12,6 +14,7 @@ from asyncauth.tokens.jwks import airflow_kid, thumbprint
 from asyncauth.tokens.keys import Key
 from asyncauth.tokens.keyset import KeyRing, KeySet
 from asyncauth.tokens.rotation import make_key
+from asyncauth.tokens.seals import Seals
 from asyncauth.tokens.verify import Verifier
 
 NOW = 1_700_000_000
@@ -132,9 +135,41 @@ def test_without_any_keys_nobody_can_know() -> None:
     assert caught.value.status == 503
 
 
-def test_receipts_outlive_a_rotation() -> None:
-    """Any key of ours reads what it made; one that is gone, or not ours, does not."""
-    first, second = secret("a", NOW), secret("b", NOW + 10)
+def test_without_keys_no_seal_fits() -> None:
+    """Neither of ours nor of anybody."""
+    assert not Seals(KeyRing(), lambda: NOW, b"purpose").fits(b"0" * 16, b"content")
+
+
+def test_keys_for_seals_are_derived_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For each set of keys, however many seals are made and checked: a private key has to be written out for it."""
+    derived: list[Key] = []
+    original = Key.derive
+    monkeypatch.setattr(Key, "derive", lambda key, purpose: derived.append(key) or original(key, purpose))
+    first, second = secret("a"), secret("b")
+    ring = KeyRing(KeySet([first]))
+    seals = Seals(ring, lambda: NOW, b"purpose")
+    for _ in range(3):
+        assert seals.fits(seals.make(b"content"), b"content")
+    ring.replace(KeySet([first, second]))
+    assert seals.fits(seals.make(b"content"), b"content")
+    assert derived == [first, first, second]
+
+
+@pytest.mark.parametrize("issued_at", [NOW - 5, NOW + 1])
+def test_a_token_is_dated_as_it_is_told(issued_at: int) -> None:
+    """Not before a cut-off, and not after the login that it carries on; valid from now on or from then, and for as long
+    from then."""
+    ring = KeyRing(KeySet([secret()]))
+    token = Issuer(ring, "here", "us", 1000).issue(7, NOW + 0.9, issued_at=issued_at)
+    found = verifier(ring).verify(token, NOW)
+    times = (found.issued_at, found.not_before, found.expires_at)
+    assert times == (issued_at, min(NOW, issued_at), issued_at + 1000)
+
+
+@pytest.mark.parametrize("make", [secret, lambda kid, signs_from: replace(make_key("ES256", signs_from), kid=kid)])
+def test_receipts_outlive_a_rotation(make: Callable[[str, int], Key]) -> None:
+    """Any key of ours, secret or private, reads what it made; one that is gone, or not ours, does not."""
+    first, second = make("a", NOW), make("b", NOW + 10)
     ring = KeyRing(KeySet([first]))
     old = Receipts(ring, lambda: NOW).issue("epoch", 5)
     ring.replace(KeySet([first, second]))

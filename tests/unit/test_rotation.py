@@ -58,6 +58,8 @@ def test_a_rotation_ends_before_the_next(path: Path) -> None:
         rotate(path, NOW + 100)
     assert path.read_bytes() == before
     rotate(path, NOW + PACE.learn_seconds)
+    with pytest.raises(ConfigurationError, match=f"begins to sign in {PACE.learn_seconds + 1} s only"):
+        rotate(path, NOW + PACE.learn_seconds)
 
 
 def test_a_key_goes_when_its_last_token_has_expired() -> None:
@@ -72,18 +74,47 @@ def test_a_key_goes_when_its_last_token_has_expired() -> None:
 
 def test_the_file_is_for_its_owner(path: Path) -> None:
     """Mode 0600 whatever the umask, after a rotation too, and nothing else is left beside it."""
+    other = path.with_name("other.json")
     before = os.umask(0)
     try:
         rotate(path, NOW)
+        create_file(other, make_key("EdDSA", NOW))
     finally:
         os.umask(before)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert list(path.parent.iterdir()) == [path]
+    assert stat.S_IMODE(path.stat().st_mode) == stat.S_IMODE(other.stat().st_mode) == 0o600
+    assert {*path.parent.iterdir()} == {path, other}
+
+
+def test_who_may_not_give_files_away_rotates_all_the_same(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only root may keep another's file another's."""
+
+    def refuse(*_: int) -> None:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "chown", refuse)
+    rotate(path, NOW)
+    assert len(read_keys(path)) == 2
+
+
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), KeyboardInterrupt()])
+def test_what_went_wrong_is_told_even_if_the_draft_has_gone(
+    path: Path, monkeypatch: pytest.MonkeyPatch, error: BaseException
+) -> None:
+    """Somebody removed it, as a second command had advised."""
+
+    def fail(_: int) -> None:
+        path.with_name("keys.json.new").unlink()
+        raise error
+
+    monkeypatch.setattr(os, "fsync", fail)
+    with pytest.raises(ConfigurationError if isinstance(error, OSError) else KeyboardInterrupt):
+        rotate(path, NOW)
+    assert len(read_keys(path)) == 1
 
 
 def test_a_file_stays_readable_for_the_group_of_the_servers(path: Path) -> None:
     """If it was; and for nobody else, even if it was."""
-    for mode, kept in ((0o640, 0o640), (0o440, 0o640), (0o666, 0o640), (0o400, 0o600)):
+    for mode, kept in ((0o640, 0o640), (0o440, 0o640), (0o777, 0o640), (0o400, 0o600)):
         path.chmod(mode)
         path.write_text(json.dumps({"keys": [private_jwk(make_key("EdDSA", 0))]})) if mode & 0o200 else None
         now = read_keys(path)[-1].signs_from
@@ -127,7 +158,7 @@ def test_places_that_cannot_be_used(tmp_path: Path, path: Path) -> None:
     """Each is one sentence."""
     with pytest.raises(ConfigurationError, match="cannot be written: No such file"):
         create_file(tmp_path / "missing" / "keys.json", make_key("EdDSA", NOW))
-    with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
+    with pytest.raises(ConfigurationError, match=r"^the file of keys .*missing cannot be read: No such file"):
         read_keys(tmp_path / "missing")
     with pytest.raises(ConfigurationError, match="there is no algorithm none: use one of EdDSA"):
         make_key("none", NOW)

@@ -595,6 +595,47 @@ def test_beginning_to_the_second(leeway: int, name: str, remembered: bool) -> No
             gate.verify(token, now)
 
 
+def test_a_token_that_may_not_be_old_at_all() -> None:
+    """With a greatest age of nothing, one of this very moment is too old, and not too new."""
+    gate = verifier(leeway_seconds=0, max_age_seconds=0)
+    with pytest.raises(ExpiredTokenError):
+        gate.verify(GOOD, NOW)
+
+
+# ── without the time: to end a token ──
+
+
+@pytest.mark.parametrize("changes", [{"exp": 1}, {"nbf": NOW + 10**6}, {"iat": NOW + 10**6}, {"iat": 0}])
+def test_a_token_that_is_not_valid_now_can_be_read_to_end_it(changes: dict[str, int]) -> None:
+    """Who logs out must not be told to come again when the token may be used."""
+    assert verifier(max_age_seconds=1000).read(forge(claims(**changes))).jti == "ab12"
+
+
+def test_a_token_is_read_by_the_same_rules_but_for_time(reads: list[str]) -> None:
+    """A forged one ends nothing; what is no text is refused as such, even what pretends to be a token seen before; and
+    what is remembered is not decoded again."""
+    gate = verifier()
+    for token in (None, b"bytes", Text(GOOD)):
+        with pytest.raises(MalformedTokenError):
+            gate.read(token)
+    assert reads == []
+    with pytest.raises(SignatureError):
+        gate.read(forge(claims(), secret=SECRET[::-1]))
+    assert gate.read(GOOD) == gate.verify(GOOD, NOW)
+    assert gate.read(GOOD) is gate.verify(GOOD, NOW)
+    assert len(reads) == 3
+
+
+@pytest.mark.parametrize("leeway", [0, 10])
+def test_when_nobody_has_to_end_a_token_any_more(leeway: int) -> None:
+    """From the moment on from which it is refused for its expiry or for its age, to the second."""
+    gate = verifier(leeway_seconds=leeway, max_age_seconds=1000)
+    for expires_at, end in ((NOW + 60, NOW + 60), (NOW + 10**6, NOW + 1000)):
+        found = gate.read(forge(claims(exp=expires_at)))
+        assert not gate.is_over(found, end + leeway - 0.001)
+        assert gate.is_over(found, end + leeway)
+
+
 # ── the memory ──
 
 
@@ -643,6 +684,16 @@ def test_memory_is_bounded_in_bytes(reads: list[str]) -> None:
     for _ in range(3):
         assert tiny.verify(GOOD, NOW).user_id == 7
     assert len(reads) == 7
+
+
+def test_what_is_forgotten_leaves_room(reads: list[str]) -> None:
+    """When a key has gone, the memory is as it was in the beginning: it holds again as much as it may, to the byte."""
+    gate = verifier(size_bytes=len(GOOD))
+    for _ in range(2):
+        gate.verify(GOOD, NOW)
+        gate.verify(GOOD, NOW)
+        gate.forget()
+    assert len(reads) == 2
 
 
 def test_refused_tokens_are_not_remembered() -> None:

@@ -2,6 +2,8 @@
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, nullcontext
+from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from sqlalchemy import delete, update
@@ -63,32 +65,50 @@ async def update_user(
         UnavailableError: the hasher is busy or the database did not answer.
     """
     given = {"username": new_username, "email": email, "first_name": first_name, "last_name": last_name}
-    texts = {name: _validate(name, value) for name, value in given.items() if value is not None}
+    values: dict[str, Any] = {name: _validate(name, value) for name, value in given.items() if value is not None}
+    if active is not None:
+        values["active"] = active
     password_hash = None if password is None else await make_hash(auth, password)
-    role_names = None if roles is None else set(roles)
+    wanted = _Wanted(values, password_hash, None if roles is None else frozenset(roles))
+    return await change(auth, actor, partial(_update, username, wanted, if_match))
 
-    async def work(step: Change) -> UserInfo:
-        user_id = await get_user_id(step.connection, username, lock=True)
-        before = await read_user(step.connection, user_id)
-        require_match(before.etag, if_match)
-        wanted: dict[str, Any] = {**texts, **({} if active is None else {"active": active})}
-        values = {name: value for name, value in wanted.items() if value != getattr(before, name)}
-        if password_hash is not None:
-            values["password"] = password_hash
-        if values.keys() & {"username", "email", "password", "active"}:
-            await check_user(step, user_id, before.username)
-        await require_free(step.connection, username=values.get("username"), email=values.get("email"), but=user_id)
-        risky = active is False or role_names is not None
-        async with keep_administrator(step, user_id) if risky else nullcontext():
-            roles_changed = role_names is not None and await set_roles(step, user_id, before, role_names)
-            if values or roles_changed:
-                async with ending_tokens(step, user_id, _reason(before, values)):
-                    await write_user(step, user_id, values)
-        after = await read_user(step.connection, user_id)
-        await _record_update(step, before, after, password="password" in values)
-        return after
 
-    return await change(auth, actor, work)
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What is to be changed of a user."""
+
+    values: dict[str, Any] = field(repr=False)
+    password_hash: str | None = field(repr=False)
+    roles: frozenset[str] | None
+    """Those that the user holds afterwards."""
+
+    def differing(self, before: UserInfo) -> dict[str, Any]:
+        """The columns to write; a password is always another one."""
+        values = {name: value for name, value in self.values.items() if value != getattr(before, name)}
+        return values if self.password_hash is None else {**values, "password": self.password_hash}
+
+    @property
+    def takes_rights(self) -> bool:
+        """Whether fewer may be left who can manage the others."""
+        return self.values.get("active") is False or self.roles is not None
+
+
+async def _update(username: str, wanted: _Wanted, if_match: str | None, step: Change) -> UserInfo:
+    user_id = await get_user_id(step.connection, username, lock=True)
+    before = await read_user(step.connection, user_id)
+    require_match(before.etag, if_match)
+    values = wanted.differing(before)
+    if values.keys() & {"username", "email", "password", "active"}:
+        await check_user(step, user_id, before.username)
+    await require_free(step.connection, username=values.get("username"), email=values.get("email"), but=user_id)
+    async with keep_administrator(step, user_id) if wanted.takes_rights else nullcontext():
+        roles_changed = wanted.roles is not None and await set_roles(step, user_id, before, wanted.roles)
+        if values or roles_changed:
+            async with ending_tokens(step, user_id, _reason(before, values)):
+                await write_user(step, user_id, values)
+    after = await read_user(step.connection, user_id)
+    await _record_update(step, before, after, password="password" in values)
+    return after
 
 
 def _validate(name: str, value: str) -> str:

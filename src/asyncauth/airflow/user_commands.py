@@ -1,14 +1,14 @@
 """`airflow asyncauth users …`, and `airflow users …` where the FAB provider is absent."""
 
 from argparse import Namespace
-from typing import Annotated
 
 from airflow.cli.simple_table import AirflowConsole
 from airflow.utils.cli import suppress_logs_and_warning
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ValidationError
 
 from asyncauth import AuthManager, admin
 from asyncauth.admin.operator import operator
+from asyncauth.admin.user_file import USER_FILE, AnotherNameError, file_users, import_user
 from asyncauth.airflow.command_line import (
     all_roles,
     all_users,
@@ -22,22 +22,6 @@ from asyncauth.airflow.command_line import (
 from asyncauth.errors import NotFoundError
 
 _COLUMNS = ("id", "username", "email", "first_name", "last_name", "roles")
-
-
-class _Imported(BaseModel):
-    """One user in a file, as FAB writes it."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-    id: int | None = None
-    username: str
-    email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
-    firstname: str
-    lastname: str
-    roles: Annotated[list[str], Field(min_length=1)]
-
-
-_FILE = TypeAdapter(list[_Imported])
 
 
 @suppress_logs_and_warning
@@ -133,17 +117,7 @@ def remove_role(args: Namespace) -> None:
 @command
 def export_users(args: Namespace) -> None:
     """Write all users into a JSON file, without passwords, groups and whether they are active."""
-    users = [
-        {
-            "id": user.id,
-            "username": user.username,
-            "email": user.email,
-            "firstname": user.first_name,
-            "lastname": user.last_name,
-            "roles": list(user.roles),
-        }
-        for user in run(all_users)
-    ]
+    users = file_users(run(all_users))
     write_json(args.export, users, sort_keys=True, indent=4)
     print(f"{len(users)} users successfully exported to {args.export}")
 
@@ -155,7 +129,7 @@ def import_users(args: Namespace) -> None:
     Nothing is written unless the file is of that form and all roles exist.
     """
     try:
-        wanted = _FILE.validate_python(read_json(getattr(args, "import")))
+        wanted = USER_FILE.validate_python(read_json(getattr(args, "import")))
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(str(part) for part in problem["loc"])
@@ -168,41 +142,17 @@ def import_users(args: Namespace) -> None:
                 raise SystemExit(f'Error: "{name}" is not a valid role. Valid roles are: [{", ".join(valid)}]')
         done: dict[str, list[str]] = {"Created": [], "Updated": []}
         for user in wanted:
-            done[await _import(auth, user)].append(user.email)
+            try:
+                created = await import_user(auth, user, actor=operator())
+            except AnotherNameError:
+                advice = f"please delete and recreate the user with email {user.email}"
+                raise SystemExit(f"Error: Changing the username is not allowed - {advice}") from None
+            done["Created" if created else "Updated"].append(user.email)
         return done
 
     for what, emails in run(work).items():
         if emails:
             print("\n\t".join([f"{what} the following users:", *emails]))
-
-
-async def _import(auth: AuthManager, user: _Imported) -> str:
-    found = (await admin.list_users(auth, email=user.email, limit=1)).items
-    if not found:
-        await admin.create_user(
-            auth,
-            username=user.username,
-            password=None,
-            email=user.email,
-            first_name=user.firstname,
-            last_name=user.lastname,
-            roles=user.roles,
-            actor=operator(),
-        )
-        return "Created"
-    if found[0].username != user.username:
-        raise SystemExit(
-            f"Error: Changing the username is not allowed - please delete and recreate the user with email {user.email}"
-        )
-    await admin.update_user(
-        auth,
-        user.username,
-        first_name=user.firstname,
-        last_name=user.lastname,
-        roles=user.roles,
-        actor=operator(),
-    )
-    return "Updated"
 
 
 async def _find(auth: AuthManager, args: Namespace) -> admin.UserInfo:

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
+from starlette.routing import Match
 from starlette.types import Receive, Scope, Send
 
 from asyncauth.api.bodies import limited
@@ -20,6 +21,7 @@ from asyncauth.web.http import json_answer, refusal
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 PROBLEM_TYPE = "application/problem+json"
 _NO_METHOD = "Method Not Allowed"
+_METHODS = ("DELETE", "GET", "PATCH", "POST", "PUT")
 _MEANINGS = {
     400: "A value or a name in the request cannot be used; the detail says which.",
     401: "The credentials are missing, invalid or expired.",
@@ -50,24 +52,16 @@ class Problem(BaseModel):
     errors: list[dict[str, Any]] | None = Field(default=None, description="Of a 422: what is wrong, and where.")
 
 
-_METHODS: dict[str, set[str]] = {}
-"""What each path allows, by all its routes together."""
-
-
 class _Route(APIRoute):
     """One that knows of the other methods of its path: `Allow` names them all (RFC 9110 section 15.5.6)."""
-
-    def __init__(self, path: str, endpoint: Callable[..., Any], **options: Any) -> None:
-        super().__init__(path, endpoint, **options)
-        _METHODS.setdefault(self.path_format, set()).update(self.methods or ())
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Starlette's place for a method that a path does not have."""
         if scope["method"] in (self.methods or ()):
             await super().handle(scope, receive, send)
         else:
-            allow = ", ".join(sorted(_METHODS[self.path_format]))
-            await self.refuse_method({"Allow": allow})(scope, receive, send)
+            allowed = [method for method in _METHODS if _is_served({**scope, "method": method})]
+            await self.refuse_method({"Allow": ", ".join(allowed)})(scope, receive, send)
 
     def refuse_method(self, headers: dict[str, str]) -> Response:
         """The answer, as FAB's app gives it; routes of another form give theirs."""
@@ -137,6 +131,11 @@ def our_errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The OpenAPI description of these refusals on a guarded route of ours."""
     every = sorted({400, 401, 403, 422, 503, *statuses})
     return {status: _described(status, PROBLEM_TYPE, Problem) for status in every}
+
+
+def _is_served(scope: Scope) -> bool:
+    """Whether the app has a route for this path and method."""
+    return any(route.matches(scope)[0] is Match.FULL for route in scope["app"].router.routes)
 
 
 def _described(status: int, media_type: str, model: type[BaseModel]) -> dict[str, Any]:

@@ -150,12 +150,16 @@ class Follower:
         try:
             # One deadline for all who wait: in an outage they do not wait for each other's attempts in turn.
             async with asyncio.timeout(2 * self._settings.database_timeout_seconds), self._looking:
-                if self._answered < asked:
-                    answered = self._asked
-                    await self._look()
-                    self._answered = answered
+                await self._answer(asked)
         except TimeoutError:
             raise DatabaseUnavailableError("too many are waiting for the database") from None
+
+    async def _answer(self, asked: int) -> None:
+        """Look, unless somebody has looked since that question."""
+        if self._answered < asked:
+            answered = self._asked
+            await self._look()
+            self._answered = answered
 
     async def see_own_write(self) -> None:
         """Know what this worker has just committed, and tell the others meanwhile. If the database cannot be asked,

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 
 from asyncauth import admin
 from asyncauth.admin.operator import every, operator
+from asyncauth.admin.user_file import USER_FILE, file_users, import_user
 from asyncauth.cli.common import Form, Output, counted, read_json, read_secret, run, say, show, tracked, write_text
-from asyncauth.errors import InvalidValueError, NotFoundError, UnknownRoleError
+from asyncauth.errors import NotFoundError, UnknownRoleError
 from asyncauth.manager import AuthManager
 
 app = typer.Typer(
@@ -128,22 +128,6 @@ def remove_role(role: RoleName, username: Username = None, email: Email = None, 
 # ── files ──
 
 
-class _Imported(BaseModel):
-    """One user in a file, as FAB writes it."""
-
-    model_config = ConfigDict(extra="forbid", hide_input_in_errors=True)
-
-    id: int | None = None  # FAB's export has it, and its import looks at it as little as we do
-    username: Annotated[str, Field(min_length=1)]
-    email: Annotated[str, Field(pattern=r"^[^@\s]+@[^@\s]+$")]
-    firstname: str
-    lastname: str
-    roles: Annotated[list[str], Field(min_length=1)]
-
-
-_FILE = TypeAdapter(list[_Imported])
-
-
 @app.command("export")
 def export(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
     """Write all users into a JSON file, as FAB does: without passwords, groups and whether they are active."""
@@ -151,17 +135,7 @@ def export(file: Annotated[Path, typer.Argument(metavar="FILE")]) -> None:
     async def work(auth: AuthManager) -> list[admin.UserInfo]:
         return [user async for user in every(lambda offset: admin.list_users(auth, limit=1000, offset=offset))]
 
-    users = [
-        {
-            "id": user.id,
-            "username": user.username,
-            "email": user.email,
-            "firstname": user.first_name,
-            "lastname": user.last_name,
-            "roles": list(user.roles),
-        }
-        for user in run(work)
-    ]
+    users = file_users(run(work))
     write_text(file, json.dumps(users, sort_keys=True, indent=4))
     typer.echo(f"{counted(len(users), 'user')} exported to {file}")
 
@@ -174,7 +148,7 @@ def import_(file: Annotated[Path, typer.Argument(metavar="FILE")], output: Outpu
     exist. Exit code 1: the file is not of that form, or a user was refused; those before it are there, and importing
     again goes on.
     """
-    wanted = read_json(file, _FILE)
+    wanted = read_json(file, USER_FILE)
 
     async def work(auth: AuthManager) -> dict[str, list[str]]:
         known = {role.name async for role in every(lambda offset: admin.list_roles(auth, limit=1000, offset=offset))}
@@ -182,42 +156,13 @@ def import_(file: Annotated[Path, typer.Argument(metavar="FILE")], output: Outpu
             raise UnknownRoleError(f"these roles do not exist: {', '.join(unknown)}; nobody was imported")
         done: dict[str, list[str]] = {"created": [], "updated": []}
         for user in tracked(wanted, "importing users"):
-            done[await _import(auth, user)].append(user.email)
+            created = await import_user(auth, user, actor=operator())
+            done["created" if created else "updated"].append(user.email)
         return done
 
     done = run(work)
     sentence = f"{counted(len(done['created']), 'user')} created, {len(done['updated'])} updated"
     say(sentence, output, **done)
-
-
-async def _import(auth: AuthManager, user: _Imported) -> str:
-    found = (await admin.list_users(auth, email=user.email, limit=1)).items
-    if not found:
-        await admin.create_user(
-            auth,
-            username=user.username,
-            password=None,
-            email=user.email,
-            first_name=user.firstname,
-            last_name=user.lastname,
-            roles=user.roles,
-            actor=operator(),
-        )
-        return "created"
-    if found[0].username != user.username:
-        raise InvalidValueError(
-            f"the user with the e-mail {user.email} is called {found[0].username}, not {user.username}: "
-            "rename or delete that one first"
-        )
-    await admin.update_user(
-        auth,
-        user.username,
-        first_name=user.firstname,
-        last_name=user.lastname,
-        roles=user.roles,
-        actor=operator(),
-    )
-    return "updated"
 
 
 # ── parts ──

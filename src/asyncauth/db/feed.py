@@ -194,6 +194,11 @@ async def read_mark(connection: AsyncConnection) -> int:
     elif dialect.name != "sqlite" and dialect.supports_sequences:
         # The last one drawn by this connection, so by this transaction if it noted anything.
         query = f"SELECT coalesce(lastval({changes.name}_id_seq), 0)"
+    elif dialect.name != "sqlite":
+        # MySQL's LAST_INSERT_ID() does not tell what triggers have drawn, and the highest id can be another writer's: a
+        # record of this transaction's own, about nobody, becomes known together with its others.
+        noted = await connection.exec_driver_sql(f"INSERT INTO {changes.name} (kind, item) VALUES ('user', 0)")  # noqa: S608
+        return int(noted.lastrowid)
     else:
         query = f"SELECT coalesce(max(id), 0) FROM {changes.name}"  # noqa: S608
     return int((await connection.exec_driver_sql(query)).scalar_one())

@@ -11,7 +11,8 @@ from asyncauth.errors import ConfigurationError
 
 WAIT_SECONDS = 300
 _KEY = 0x6173796E63617574  # "asyncaut": PostgreSQL's locks are named by a 64-bit number
-_NAME = func.concat("asyncauth.", func.md5(func.database()))  # GET_LOCK's names are those of the server
+# GET_LOCK's names are those of the server, and have 64 characters at most; MySQL has lost MD5 and SHA1 with 9.6.
+_NAME = func.concat("asyncauth.", func.left(func.sha2(func.database(), 256), 32))
 
 
 @contextmanager

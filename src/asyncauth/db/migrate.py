@@ -23,6 +23,8 @@ from asyncauth.db.triggers import note_everything, try_to_create_triggers
 from asyncauth.db.url import parse_url
 from asyncauth.errors import ConfigurationError
 
+__all__ = ["Finding", "add_indexes", "check", "current", "sql", "upgrade"]
+
 _alembic = threading.Lock()  # Alembic's `op` is one for the whole process
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Any
 
@@ -18,8 +19,8 @@ from asyncauth.errors import ConfigurationError, ForbiddenError, RevokedTokenErr
 from asyncauth.model import User
 from asyncauth.web.asgi import AuthMiddleware
 from asyncauth.web.gate import Gate
-from asyncauth.web.http import ScopeView
-from asyncauth.web.websocket import Needs
+from asyncauth.web.http import Headers, ScopeView
+from asyncauth.web.websocket import Needs, find_watch
 
 _lock = threading.Lock()
 """Held while a block is opened or closed, or looked for; never across a wait."""
@@ -36,29 +37,35 @@ class _StandIn(Gate):
 
     blocks: dict[str, User | None] = field(default_factory=dict)
 
-    def find_token(self, scope: ScopeView) -> str | None:  # noqa: ARG002 - whatever it carries
+    def find_token_in(self, headers: Headers, scope: ScopeView) -> str | None:  # noqa: ARG002 - whatever it carries
         """The innermost block around this task; elsewhere, as in a server's thread, the one opened last."""
         with _lock:
             around = [block for block in _open.get() if block in self.blocks] or list(self.blocks)
             return around[-1] if around and self.blocks[around[-1]] is not None else None
 
-    async def admit(self, token: str, needs: Needs = (), *, at_least: str | None = None) -> User:  # noqa: ARG002
+    async def enter(self, token: str, headers: Headers, scope: ScopeView) -> User:  # noqa: ARG002 - nor of what is new
+        """As of any other gate."""
+        user = await self.admit(token)
+        if open_watch := find_watch(scope):
+            open_watch.hold(partial(self.admit, token))
+        return user
+
+    async def admit(self, token: str, needs: Needs = ()) -> User:
         """The block's user, as long as it is open: so a websocket that was opened in it ends with it, soon."""
         user = self.blocks.get(token)
         if user is None:
             raise RevokedTokenError("the block of `as_user` has ended")
         if not user.active:
             raise UserInactiveError(f"user {user.username!r} is inactive")
-        self.demand(user, needs)
+        for action, resource in needs:
+            self.demand(user, action, resource)
         return user
 
-    def demand(self, user: User, needs: Needs) -> None:
+    def demand(self, user: User, action: str, resource: str) -> None:
         """See `Gate.demand`; no manager has to run for it."""
-        ask = decide if self.auth is None else self.auth.decide
-        for action, resource in needs:
-            decision = ask(user, action, resource)
-            if not decision:
-                raise ForbiddenError(decision.reason)
+        decision = (decide if self.auth is None else self.auth.decide)(user, action, resource)
+        if not decision:
+            raise ForbiddenError(decision.reason)
 
 
 @contextmanager

@@ -22,7 +22,7 @@ class KeySet:
     """
 
     def __init__(self, keys: Iterable[Key]) -> None:
-        self.keys = tuple(sorted(keys, key=lambda key: key.signs_from))
+        self.keys: tuple[Key, ...] = tuple(sorted(keys, key=lambda key: key.signs_from))
         self._by_kid: dict[str | None, Key] = {}
         for key in self.keys:
             for kid in _names(key):
@@ -71,7 +71,7 @@ class KeyRing:
 
     def __init__(self, keys: KeySet | None = None) -> None:
         self.keys = keys
-        self.wanted = asyncio.Event()
+        self.wanted: asyncio.Event = asyncio.Event()
         """Set when a token named a key that is not there: a hint for whoever reads the keys anew."""
         self.forget: list[Callable[[], None]] = []
         """Called when a key has gone or is another: what was verified with it must not be remembered."""

@@ -21,9 +21,6 @@ class RevokedSet(Generic[K]):
         """The keys themselves, always this one set: it is asked for every request. To be read only."""
         self._by_expiry: list[tuple[int, K]] = []
 
-    def __contains__(self, key: K) -> bool:
-        return key in self.keys
-
     def add(self, rows: Iterable[tuple[K, int]]) -> None:
         """Add (key, expiry in seconds since the epoch) pairs. Nothing is ever taken back: a revocation is final."""
         for key, expires_at in rows:
@@ -39,9 +36,6 @@ class RevokedSet(Generic[K]):
 
 class _AirflowSet(RevokedSet[str]):
     """Ids in any case: on MariaDB and MySQL the collation of Airflow's column makes `ab` and `AB` one row."""
-
-    def __contains__(self, key: str) -> bool:
-        return super().__contains__(key.lower())
 
     def add(self, rows: Iterable[tuple[str, int]]) -> None:
         super().add((key.lower(), expires_at) for key, expires_at in rows)

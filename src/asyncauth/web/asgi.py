@@ -1,12 +1,14 @@
 """For any ASGI app: a middleware that authenticates everything it is not told to leave alone, and health routes."""
 
 import json
-from collections.abc import Callable, Collection
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Collection
+from typing import ClassVar
 
 from asyncauth.errors import AuthError, ClosedError
 from asyncauth.manager import AuthManager
 from asyncauth.web.cookies import CookiePolicy
-from asyncauth.web.gate import Gate, GateMiddleware, gate_of
+from asyncauth.web.gate import GATE, Gate, GateMiddleware
 from asyncauth.web.http import (
     Answer,
     ASGIApp,
@@ -19,6 +21,8 @@ from asyncauth.web.http import (
     respond,
     route_path,
 )
+
+__all__ = ["AuthMiddleware", "HealthApp", "JwksApp", "Requires", "health_app", "jwks_app"]
 
 Requires = Callable[[Scope], tuple[str, str] | None]
 """From the scope of a request to (action, resource); None: any authenticated user."""
@@ -49,19 +53,31 @@ class AuthMiddleware:
         self.app = app
         self.requires = requires
         self.gate = Gate(auth, cookie, tuple(public))
-        self._entry = GateMiddleware(self._guarded, self.gate)
+        self._watched = GateMiddleware(self._guarded, self.gate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        if scope["type"] == "http":
-            await _answering(self._entry, scope, receive, send)
-        elif scope["type"] == "websocket":
-            await self._entry(scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
+        if scope["type"] == "websocket":
+            return await self._watched(scope, receive, send)
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        scope[GATE] = self.gate.acting
+        started = False
+
+        def noting(message: Message) -> Awaitable[None]:  # no coroutine of its own: it is called for each message
+            nonlocal started
+            started = True
+            return send(message)
+
+        try:
+            return await self._guarded(scope, receive, noting)
+        except AuthError as error:
+            if started:
+                raise
+            return await respond(send, refusal(error))
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
-        gate = gate_of(scope)
+        gate: Gate = scope[GATE]
         if not gate.is_public(scope):
             user = await gate.get_user(scope)
             needed = self.requires(scope) if self.requires else None
@@ -72,24 +88,10 @@ class AuthMiddleware:
         await self.app(scope, receive, send)
 
 
-async def _answering(app: ASGIApp, scope: Scope, receive: Receive, send: Send) -> None:
-    started = False
+class _AnswerApp(ABC):
+    """An ASGI app that answers at some paths from memory, whoever asks."""
 
-    async def noting(message: Message) -> None:
-        nonlocal started
-        started = True
-        await send(message)
-
-    try:
-        await app(scope, receive, noting)
-    except AuthError as error:
-        if started:
-            raise
-        await respond(send, refusal(error))
-
-
-class HealthApp:
-    """See `health_app`."""
+    paths: ClassVar[Collection[str]]
 
     def __init__(self, auth: AuthManager | None = None) -> None:
         self._gate = Gate(auth)
@@ -104,10 +106,24 @@ class HealthApp:
             raise NotImplementedError(f"no {scope['type']} here")  # servers take this for "has no lifespan"
 
     def _answer(self, path: str, method: str) -> Answer:
-        if path not in HEALTH_PATHS:
+        if path not in self.paths:
             return json_answer(404, "not found")
         if method not in ("GET", "HEAD"):
             return json_answer(405, "method not allowed", {"Allow": "GET, HEAD"})
+        return self.answer(path)
+
+    @abstractmethod
+    def answer(self, path: str) -> Answer:
+        """What is at one of the paths."""
+
+
+class HealthApp(_AnswerApp):
+    """See `health_app`."""
+
+    paths = HEALTH_PATHS
+
+    def answer(self, path: str) -> Answer:
+        """Whether it lives, or is ready."""
         return self._ready() if path == "/ready" else json_answer(200, "ok")
 
     def _ready(self) -> Answer:
@@ -128,26 +144,13 @@ def health_app(auth: AuthManager | None = None) -> HealthApp:
     return HealthApp(auth)
 
 
-class JwksApp:
+class JwksApp(_AnswerApp):
     """See `jwks_app`."""
 
-    def __init__(self, auth: AuthManager | None = None) -> None:
-        self._gate = Gate(auth)
+    paths = (JWKS_PATH,)
 
-    async def __call__(self, scope: Scope, _: Receive, send: Send) -> None:
-        """ASGI, for http alone."""
-        if scope["type"] == "websocket":
-            await send({"type": "websocket.close", "code": 1000, "reason": ""})
-        elif scope["type"] == "http":
-            await respond(send, self._answer(route_path(scope), scope["method"]))
-        else:
-            raise NotImplementedError(f"no {scope['type']} here")
-
-    def _answer(self, path: str, method: str) -> Answer:
-        if path != JWKS_PATH:
-            return json_answer(404, "not found")
-        if method not in ("GET", "HEAD"):
-            return json_answer(405, "method not allowed", {"Allow": "GET, HEAD"})
+    def answer(self, _: str) -> Answer:
+        """The public keys."""
         try:
             manager = self._gate.manager
             body = json.dumps(manager.public_keys(), separators=(",", ":")).encode()

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from asyncauth.errors import ConfigurationError, CrossOriginError, InvalidValueError, MalformedTokenError
-from asyncauth.web.http import ScopeView, header_values
+from asyncauth.web.http import Headers, ScopeView, credential_headers, header_values
+
+__all__ = ["CookiePolicy"]
 
 SAFE_METHODS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 """Methods that change nothing (RFC 9110 section 9.2.1)."""
@@ -73,7 +75,11 @@ class CookiePolicy:
             CrossOriginError: the request could change something, or opens a websocket, and is not from our own pages.
             MalformedTokenError: the cookie came twice, so that somebody else may have planted one of them.
         """
-        values = _cookie_values(scope, self.name)
+        return self.find_token_in(credential_headers(scope), scope)
+
+    def find_token_in(self, headers: Headers, scope: ScopeView) -> str | None:
+        """As `find_token`, where the `credential_headers` of the scope are at hand."""
+        values = _cookie_values(headers, self.name)
         if not values:
             return None
         if len(values) > 1:
@@ -113,7 +119,8 @@ def _own_origin(scope: ScopeView) -> bytes | None:
     return f"{scheme}://".encode() + host
 
 
-def _cookie_values(scope: ScopeView, name: str) -> list[str]:
-    pairs = b";".join(header_values(scope, b"cookie")).decode("latin-1").split(";")
-    split = (pair.partition("=") for pair in pairs)
+def _cookie_values(headers: Headers, name: str) -> list[str]:
+    pairs = b";".join(headers.get(b"cookie", ())).decode("latin-1").split(";")
+    # Taking a pair apart costs more than to see that it is another's.
+    split = [pair.partition("=") for pair in pairs if name in pair]
     return [value.strip() for key, _, value in split if key.strip() == name]

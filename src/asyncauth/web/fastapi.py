@@ -29,6 +29,8 @@ from asyncauth.web.gate import Gate, gate_of
 from asyncauth.web.starlette import current_token, install_gate
 from asyncauth.web.template import ResourceTemplate
 
+__all__ = ["CurrentToken", "CurrentUser", "current_user", "install", "requires"]
+
 BEARER, COOKIE = "Bearer", "Cookie"
 """Names of the security schemes in the OpenAPI document."""
 _RESPONSES = {
@@ -47,7 +49,7 @@ class _CurrentUser(SecurityBase):
         return await gate_of(connection.scope).get_user(connection.scope)
 
 
-current_user = _CurrentUser()
+current_user: _CurrentUser = _CurrentUser()
 """The dependency behind `CurrentUser`."""
 CurrentUser = Annotated[User, Security(current_user)]
 """Type of a parameter: the user of this request or websocket. Without valid credentials there is no call."""
@@ -61,7 +63,7 @@ CurrentToken = Annotated[str, Depends(_current_token)]
 """Type of a parameter: the token with which `CurrentUser` was found, to revoke it for example."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # FastAPI takes its hash at each request: that of an object is the cheapest
 class _Requires:
     action: str
     template: ResourceTemplate

@@ -10,17 +10,22 @@ from asyncauth.model import User
 from asyncauth.web.cookies import CookiePolicy
 from asyncauth.web.http import (
     ASGIApp,
+    Headers,
     Receive,
     Scope,
     ScopeView,
     Send,
+    credential_headers,
     find_bearer_token,
     find_consistency_token,
     route_path,
 )
 from asyncauth.web.websocket import Needs, find_watch, watch
 
-_GATE = "asyncauth.gate"
+__all__ = ["Gate", "gate_of"]
+
+GATE = "asyncauth.gate"
+"""Where a scope has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +55,8 @@ class Gate:
 
     def is_public(self, scope: ScopeView) -> bool:
         """Whether the path is public. A path that climbs (`..`) is below nothing."""
+        if not self.public:
+            return False
         path = route_path(scope)
         climbs = ".." in path.split("/")
         below = (entry for entry in self.public if entry.endswith("/") and not climbs)
@@ -62,9 +69,13 @@ class Gate:
             CredentialsMissingError, MalformedTokenError: the Authorization header or the cookie is not usable.
             CrossOriginError: the cookie came from somebody else's page.
         """
-        token = find_bearer_token(scope)
+        return self.find_token_in(credential_headers(scope), scope)
+
+    def find_token_in(self, headers: Headers, scope: ScopeView) -> str | None:
+        """As `find_token`, where the `credential_headers` of the scope are at hand."""
+        token = find_bearer_token(headers)
         if token is None and self.cookie is not None:
-            token = self.cookie.find_token(scope)
+            token = self.cookie.find_token_in(headers, scope)
         return token
 
     def get_token(self, scope: ScopeView) -> str:
@@ -73,10 +84,7 @@ class Gate:
         Raises:
             CredentialsMissingError, AuthError: see there.
         """
-        token = self.find_token(scope)
-        if token is None:
-            raise CredentialsMissingError
-        return token
+        return self._require_token(scope)[0]
 
     async def find_user(self, scope: ScopeView) -> User | None:
         """Who sends this request or opens this websocket; None if no credentials came.
@@ -84,13 +92,9 @@ class Gate:
         Raises:
             AuthError: what came is refused (401, 403; 400: the consistency token), or cannot be judged just now (503).
         """
-        token = self.find_token(scope)
-        if token is None:
-            return None
-        user = await self.admit(token, at_least=find_consistency_token(scope))
-        if open_watch := find_watch(scope):
-            open_watch.hold(partial(self.admit, token))
-        return user
+        headers = credential_headers(scope)
+        token = self.find_token_in(headers, scope)
+        return None if token is None else await self.enter(token, headers, scope)
 
     async def get_user(self, scope: ScopeView) -> User:
         """As `find_user`, but refuses when no credentials came.
@@ -98,9 +102,37 @@ class Gate:
         Raises:
             CredentialsMissingError, AuthError: see there.
         """
-        user = await self.find_user(scope)
-        if user is None:
+        token, headers = self._require_token(scope)
+        return await self.enter(token, headers, scope)
+
+    async def get_user_and_token(self, scope: ScopeView) -> tuple[User, str]:
+        """As `get_user`, with the token that came.
+
+        Raises:
+            CredentialsMissingError, AuthError: see there.
+        """
+        token, headers = self._require_token(scope)
+        return await self.enter(token, headers, scope), token
+
+    def _require_token(self, scope: ScopeView) -> tuple[str, Headers]:
+        headers = credential_headers(scope)
+        token = self.find_token_in(headers, scope)
+        if token is None:
             raise CredentialsMissingError
+        return token, headers
+
+    async def enter(self, token: str, headers: Headers, scope: ScopeView) -> User:
+        """Who sends this request, by its token; an open websocket is asked again from here on.
+
+        Raises:
+            AuthError: as `find_user`.
+        """
+        manager, at_least = self.manager, find_consistency_token(headers)
+        user = manager.find_user_from_token(token) if at_least is None else None
+        if user is None:
+            user = await manager.get_user_from_token(token, at_least=at_least)
+        if open_watch := find_watch(scope):
+            open_watch.hold(partial(self.admit, token))
         return user
 
     def require(self, scope: ScopeView, user: User, action: str, resource: str) -> None:
@@ -109,45 +141,45 @@ class Gate:
         Raises:
             ForbiddenError: with the reason of the decision.
         """
-        self.demand(user, ((action, resource),))
+        self.demand(user, action, resource)
         if open_watch := find_watch(scope):
             open_watch.need(action, resource)
 
-    async def admit(self, token: str, needs: Needs = (), *, at_least: str | None = None) -> User:
-        """Token in, user out, every needed permission held; from memory, unless the user has been evicted or the change
-        `at_least`, a consistency token, is not known yet.
+    async def admit(self, token: str, needs: Needs = ()) -> User:
+        """Token in, user out, every needed permission held; from memory, unless the user has been evicted.
 
         Raises:
             AuthError: not admitted.
         """
         manager = self.manager
-        user = manager.find_user_from_token(token) if at_least is None else None
+        user = manager.find_user_from_token(token)
         if user is None:
-            user = await manager.get_user_from_token(token, at_least=at_least)
-        self.demand(user, needs)
+            user = await manager.get_user_from_token(token)
+        for action, resource in needs:
+            self.demand(user, action, resource)
         return user
 
-    def demand(self, user: User, needs: Needs) -> None:
-        """Refuse a user who lacks one of these permissions.
+    def demand(self, user: User, action: str, resource: str) -> None:
+        """Refuse a user without this permission.
 
         Raises:
             ForbiddenError: with the reason of the decision.
         """
-        for action, resource in needs:
-            decision = self.manager.decide(user, action, resource)
-            if not decision:
-                raise ForbiddenError(decision.reason)
+        decision = self.manager.decide(user, action, resource)
+        if not decision.allowed:
+            raise ForbiddenError(decision.reason)
 
 
 class GateMiddleware:
     """Pure ASGI: makes the gate known to what stands inside, and watches open websockets. Refuses nothing itself."""
 
     def __init__(self, app: ASGIApp, gate: Gate) -> None:
-        self.app, self.gate = app, gate
+        self.app: ASGIApp = app
+        self.gate: Gate = gate
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """ASGI."""
-        scope[_GATE] = self.gate.acting
+        scope[GATE] = self.gate.acting
         if scope["type"] == "websocket":
             await watch(self.app, scope, receive, send)
         else:
@@ -160,7 +192,7 @@ def gate_of(scope: ScopeView) -> Gate:
     Raises:
         ConfigurationError: the app was never set up.
     """
-    gate: Gate | None = scope.get(_GATE)
+    gate: Gate | None = scope.get(GATE)
     if gate is None:
         raise ConfigurationError("asyncauth is not installed in this app: see the module of your framework")
     return gate
@@ -168,4 +200,4 @@ def gate_of(scope: ScopeView) -> Gate:
 
 def set_gate(scope: Scope, gate: Gate) -> None:
     """Make a gate known where no middleware of ours did."""
-    scope.setdefault(_GATE, gate.acting)
+    scope.setdefault(GATE, gate.acting)

@@ -36,6 +36,17 @@ from asyncauth.web.http import refusal
 from asyncauth.web.template import ResourceTemplate
 from asyncauth.web.websocket import find_watch
 
+__all__ = [
+    "AuthPlugin",
+    "AuthenticationMiddleware",
+    "Guard",
+    "health_handler",
+    "is_revoked",
+    "on_auth_error",
+    "requires",
+    "retrieve_user",
+]
+
 Connection = ASGIConnection[Any, Any, Any, Any]
 
 
@@ -44,9 +55,8 @@ class AuthenticationMiddleware(AbstractAuthenticationMiddleware):
 
     async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
         """Raises AuthError."""
-        gate = gate_of(connection.scope)
-        user = await gate.get_user(connection.scope)
-        return AuthenticationResult(user=user, auth=gate.get_token(connection.scope))
+        user, token = await gate_of(connection.scope).get_user_and_token(connection.scope)
+        return AuthenticationResult(user=user, auth=token)
 
 
 class Guard:
@@ -125,7 +135,7 @@ class AuthPlugin(InitPlugin):
         exclude: str | list[str] | None = None,
         authenticate: bool = True,
     ) -> None:
-        self.gate = Gate(auth, cookie)
+        self.gate: Gate = Gate(auth, cookie)
         self.exclude = exclude
         self.authenticate = authenticate
 

@@ -32,6 +32,17 @@ from asyncauth.web.http import refusal
 from asyncauth.web.template import ResourceTemplate
 from asyncauth.web.websocket import find_watch
 
+__all__ = [
+    "AuthBackend",
+    "AuthenticatedUser",
+    "current_token",
+    "current_user",
+    "health_routes",
+    "install",
+    "jwks_routes",
+    "requires",
+]
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -72,7 +83,7 @@ class AuthBackend(AuthenticationBackend):
     def __init__(
         self, auth: AuthManager | None = None, *, cookie: CookiePolicy | None = None, public: Collection[str] = ()
     ) -> None:
-        self.gate = Gate(auth, cookie, tuple(public))
+        self.gate: Gate = Gate(auth, cookie, tuple(public))
 
     async def authenticate(self, conn: HTTPConnection) -> tuple[AuthCredentials, BaseUser] | None:
         """Who sends this? None if no credentials came, or the path is public."""

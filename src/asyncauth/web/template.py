@@ -26,7 +26,7 @@ class ResourceTemplate:
             raise ConfigurationError(f"{text!r} is not a resource template: write a path parameter as {{name}}")
         if "" in texts[1:-1]:
             raise ConfigurationError(f"{text!r} is not a resource template: put text between two parameters")
-        self.names = frozenset(names)
+        self.names: frozenset[str] = frozenset(names)
         self._head = texts[0]
         self._fields = tuple(zip(names, texts[1:], strict=True))
 
@@ -47,11 +47,12 @@ class ResourceTemplate:
             ConfigurationError: one is missing.
             ForbiddenError: a value holds the character that ends its field, so that it could mean another resource.
         """
-        self.check(values, "the route")
-        filled = [self._head]
+        filled = self._head
         for name, following in self._fields:
+            if name not in values:
+                self.check(values, "the route")
             value = str(values[name])
             if following and following[0] in value:
                 raise ForbiddenError(f"path parameter {name} may not hold {following[0]!r}")
-            filled += [value, following]
-        return "".join(filled)
+            filled += value + following
+        return filled

@@ -143,8 +143,13 @@ async def fill(connection: AsyncConnection, users: int, roles: int) -> None:
     n = "n" if postgresql else "seq"
 
     def series(count: int) -> str:
+        if not postgresql and not connection.dialect.supports_sequences:  # MySQL
+            counting = f"counted (seq) AS (SELECT 1 UNION ALL SELECT seq + 1 FROM counted WHERE seq < {count})"
+            return f"(WITH RECURSIVE {counting} SELECT seq FROM counted) AS numbers"
         return f"generate_series(1, {count}) AS n" if postgresql else f"seq_1_to_{count}"
 
+    if not postgresql and not connection.dialect.supports_sequences:
+        await connection.execute(text(f"SET SESSION cte_max_recursion_depth = {users}"))
     permission = (await connection.execute(text("SELECT min(id) FROM ab_permission_view"))).scalar_one()
     names = f"'', '', concat('user', {n}), concat('user', {n}, '@x.org'), true"
     role = f"{FIRST_ID} + 1 + mod({n}, {roles})"

@@ -27,7 +27,12 @@ async def add_people(engine: AsyncEngine) -> None:
     """The rows, in one transaction; ids that are drawn come after theirs."""
     async with engine.begin() as connection:
         if engine.dialect.name != "sqlite":
+            start = (
+                "ALTER SEQUENCE {}_id_seq RESTART"
+                if engine.dialect.supports_sequences
+                else "ALTER TABLE {} AUTO_INCREMENT"
+            )
             for table in fab.tables:
-                await connection.exec_driver_sql(f"ALTER SEQUENCE {table}_id_seq RESTART 100000")
+                await connection.exec_driver_sql(f"{start.format(table)} 100000")
         for statement in ROWS.split(";")[:-1]:
             await connection.exec_driver_sql(statement)

@@ -7,8 +7,8 @@ from typing import cast
 
 import pytest
 
-from tests.databases import BACKENDS
-from tests.sharing import FULL, auth, database, engine, reused
+from tests.databases import BACKENDS, FULL
+from tests.sharing import auth, database, engine, reused
 
 __all__ = ["auth", "database", "engine", "reused"]
 

@@ -222,7 +222,8 @@ async def ordinary(settings: Settings, database: Database) -> Settings:
     account = "'ordinary'@'%'"
     await to_thread.run_sync(
         database.server.execute,
-        f"CREATE OR REPLACE USER {account} IDENTIFIED BY 'secret'",
+        f"DROP USER IF EXISTS {account}",
+        f"CREATE USER {account} IDENTIFIED BY 'secret'",
         f"GRANT SELECT, INSERT, UPDATE, DELETE, TRIGGER ON `{database.name}`.* TO {account}",
     )
     url = make_url(settings.database_url).set(username="ordinary", password="secret")

@@ -1,6 +1,5 @@
 """What the tests of the pages share: a real app over ASGI with the pages at /auth, and a browser without JavaScript."""
 
-import os
 from collections.abc import AsyncIterator, Iterable
 from typing import cast
 
@@ -15,6 +14,7 @@ from asyncauth.db.tables import users
 from asyncauth.pages import PageOptions, page_routes
 from asyncauth.web.cookies import CookiePolicy
 from asyncauth.web.fastapi import install
+from tests.databases import FULL
 from tests.managers import quiet
 from tests.rows import Pair, add_role, add_user, through
 from tests.sharing import database, reused
@@ -30,7 +30,7 @@ READ, EDIT = ("can_read", "DAG:etl"), ("can_edit", "DAG:etl")
 PASSWORD = "correct horse"
 
 
-BACKENDS = ["sqlite+aiosqlite", *(["postgresql+asyncpg"] if os.environ.get("ASYNCAUTH_TEST_ALL") == "1" else [])]
+BACKENDS = ["sqlite+aiosqlite", *(["postgresql+asyncpg"] if FULL else [])]
 
 
 @pytest.fixture(params=BACKENDS)

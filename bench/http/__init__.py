@@ -1,0 +1,1 @@
+"""What it adds to a request over HTTP, on uvicorn."""

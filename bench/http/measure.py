@@ -1,0 +1,74 @@
+"""Processor time that our adapters add to a request over HTTP, on uvicorn. Floor: an empty one of the same shape."""
+
+import sys
+from collections.abc import Sequence
+
+from bench.data import filled
+from bench.figures import Figure
+from bench.http.apps import FAMILIES
+from bench.http.load import CONNECTIONS, BenchServer, serving
+from bench.http.requests import by_cookie, by_header
+from bench.http.server import PEER
+from bench.measure import Measure, Medians, Sample, interleaved
+from bench.parts import started
+from bench.sizes import Sizes
+
+LIMITS = {"header": 6, "cookie": 9}
+"""Where the token is → microseconds."""
+ROUNDS = 10
+SLICES = 4
+"""In each round the empty one and ours take turns so often."""
+
+
+async def measure(url: str, sizes: Sizes) -> list[Figure]:
+    """The same requests to the empty app and to ours, in turn."""
+    slices = min(SLICES, sizes.rounds)
+    count = max(CONNECTIONS, sizes.http_requests // slices)
+    async with filled(url, lambda filler: filler.subjects(CONNECTIONS)):
+        async with started(url) as auth:
+            tokens = [(user_id, auth.issue_token(user_id)) for user_id in range(1, CONNECTIONS + 1)]
+        requests = {
+            "header": [by_header(number, token) for number, token in tokens],
+            "cookie": [by_cookie(number, token) for number, token in tokens],
+        }
+        with serving([sys.executable, "-m", "bench.http.server"], {"url": url}) as server:
+            pairs = [
+                _pair(server, f"{family}, empty", f"{family}, {carrier}", requests[carrier], slices, count)
+                for family in FAMILIES
+                for carrier in LIMITS
+            ]
+            peer = _pair(server, "ASGI middleware, empty", PEER, requests["header"], slices, count)
+            found = await interleaved(min(ROUNDS, sizes.rounds), *pairs, peer)
+    return [_figure(found, family, carrier) for family in FAMILIES for carrier in LIMITS]
+
+
+def _pair(server: BenchServer, empty: str, ours: str, requests: Sequence[bytes], slices: int, count: int) -> Measure:
+    async def measure() -> Sample:
+        spent: dict[str, list[float]] = {"empty": [], "ours": [], "empty wall": [], "ours wall": []}
+        for _ in range(slices):
+            for kind, name in (("empty", empty), ("ours", ours)):
+                one = server.ask(name, requests, count)
+                spent[kind].append(one.cpu)
+                spent[f"{kind} wall"].append(one.wall)
+        means = {kind: sum(values) / slices for kind, values in spent.items()}
+        return {f"{ours}: {kind}": value for kind, value in means.items()} | {
+            f"{ours}: added": means["ours"] - means["empty"]
+        }
+
+    return measure
+
+
+def _figure(found: Medians, family: str, carrier: str) -> Figure:
+    name = f"{family}, {carrier}"
+    notes = {
+        "µs of a request, empty": found[f"{name}: empty"] * 1e6,
+        "ours": found[f"{name}: ours"] * 1e6,
+        "requests a second, empty": round(1 / found[f"{name}: empty wall"]),
+        "with ours": round(1 / found[f"{name}: ours wall"]),
+    }
+    peers = {}
+    if name == "ASGI middleware, header":
+        peers = {PEER: found[f"{PEER}: added"] * 1e6}
+        notes[f"with {PEER}"] = round(1 / found[f"{PEER}: ours wall"])
+    what = f"{family}: processor time that a token in the {carrier} adds"
+    return Figure(what, "µs", found[f"{name}: added"] * 1e6, LIMITS[carrier], peers=peers, notes=notes)

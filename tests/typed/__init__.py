@@ -1,0 +1,1 @@
+"""The types that users get: read by mypy (`make types`), never run."""
