@@ -6,14 +6,10 @@ import json
 import os
 import re
 import shlex
-import shutil
-import socket
 import subprocess
 import sys
-import time
 import tomllib
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, redirect_stdout
+from contextlib import ExitStack, redirect_stdout
 from inspect import CO_COROUTINE
 from io import StringIO
 from pathlib import Path
@@ -22,10 +18,10 @@ from typing import Any
 
 from asyncauth import close_auth_manager, create_auth_manager
 from asyncauth.testing import add_user, memory_settings
-from tests.e2e.page_code import ROOT, Block, PageError, matches
+from tests.e2e.page_code import Block, PageError, matches
+from tests.e2e.page_place import Server, make_programs, same_process_afterwards
 
 COMMAND_SECONDS = 60.0
-START_SECONDS = 20.0
 _ADDRESS = re.compile(r"(?:127\.0\.0\.1|localhost):8000")
 _API_KEY_SECRET = "of the pages, and of nothing else at all"
 
@@ -39,8 +35,7 @@ class PageRunner:
         self.names: dict[str, Any] = self._module.__dict__
         self._state = folder / "state"
         self._printed = ""
-        self._port = 0
-        self._server: subprocess.Popen[bytes] | None = None
+        self._server = Server(folder / "state" / "server.log")
         self._unused: dict[str, str] = {}
         self._life = ExitStack()
         self._loop = asyncio.Runner()
@@ -48,11 +43,11 @@ class PageRunner:
     def __enter__(self) -> "PageRunner":
         for folder in (self.folder, self._state):
             folder.mkdir()
-        self._life.enter_context(_same_process_afterwards(self.folder))
+        self._life.enter_context(same_process_afterwards(self.folder))
         self._life.enter_context(self._loop)
-        self._life.callback(self._stop_server)
+        self._life.callback(self._server.stop)
         os.environ |= {
-            "PATH": f"{_make_programs(self._state / 'bin')}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PATH": f"{make_programs(self._state / 'bin')}:{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(self.folder),
             "NO_COLOR": "1",
             "TERM": "dumb",
@@ -151,7 +146,7 @@ class PageRunner:
         if first:
             self._check_end(block, *self._shell("\n".join(first)))
         self._note_use(command)
-        self._serve(block, command.partition(" #")[0])
+        self._server.start(command.partition(" #")[0], block.where)
 
     def _run_console(self, block: Block) -> None:
         commands = re.split(r"^\$ ", block.code, flags=re.MULTILINE)
@@ -176,7 +171,8 @@ class PageRunner:
             raise PageError(f"{block.where}: should fail with {wanted!r}, but {error or 'it did not fail'}\n{printed}")
 
     def _compare(self, block: Block, expected: str, printed: str) -> None:
-        told = printed.replace(f"127.0.0.1:{self._port}", "127.0.0.1:8000") if self._port else printed
+        port = self._server.port
+        told = printed.replace(f"127.0.0.1:{port}", "127.0.0.1:8000") if port else printed
         if not matches(_ADDRESS.sub("127.0.0.1:8000", expected), told):
             raise PageError(f"{block.where}: the page says\n{expected}\nbut it printed\n{told}")
 
@@ -186,7 +182,7 @@ class PageRunner:
                 del self._unused[name]
 
     def _with_port(self, code: str) -> str:
-        return _ADDRESS.sub(f"127.0.0.1:{self._port}", code) if self._port else code
+        return _ADDRESS.sub(f"127.0.0.1:{self._server.port}", code) if self._server.port else code
 
     def _shell(self, code: str, *, merged: bool = False) -> tuple[str, str | None]:
         self._note_use(code)
@@ -207,75 +203,3 @@ class PageRunner:
         os.environ.update((name, value) for name, _, value in (pair.partition("=") for pair in pairs if pair))
         os.chdir((self._state / "folder").read_text().strip())
         return done.stdout, None
-
-    # ── servers ──
-
-    def _serve(self, block: Block, command: str) -> None:
-        self._stop_server()
-        self._port = _free_port()
-        words = [*shlex.split(command.replace("--port 8000", "")), "--port", str(self._port)]
-        log = self._state / "server.log"
-        with log.open("wb") as output:
-            self._server = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
-        give_up = time.monotonic() + START_SECONDS
-        while not _answers(self._port):
-            if self._server.poll() is not None or time.monotonic() > give_up:
-                raise PageError(f"{block.where}: the server did not start\n{log.read_text()}")
-            time.sleep(0.05)
-
-    def _stop_server(self) -> None:
-        server, self._server = self._server, None
-        if server is not None:
-            server.terminate()
-            try:
-                server.wait(10)
-            except subprocess.TimeoutExpired:
-                server.kill()
-                server.wait()
-
-
-@contextmanager
-def _same_process_afterwards(used: Path) -> Iterator[None]:
-    """Environment, folder and modules are as before, whatever a page does to them."""
-    environment, folder, path, modules = dict(os.environ), Path.cwd(), list(sys.path), set(sys.modules)
-    for name in [name for name in os.environ if name.startswith("ASYNCAUTH_")]:
-        del os.environ[name]
-    try:
-        yield
-    finally:
-        for name in set(sys.modules) - modules:
-            if name == "page" or str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(used)):
-                del sys.modules[name]
-        os.chdir(folder)
-        sys.path[:] = path
-        os.environ.clear()
-        os.environ.update(environment)
-
-
-def _make_programs(folder: Path) -> Path:
-    """What the pages call that is not to be the real thing: see `pip_stand_in`; `make` only says what it would do."""
-    folder.mkdir()
-    python = shlex.quote(sys.executable)
-    make = shutil.which("make")
-    programs = {
-        "asyncauth": f'exec {python} -m asyncauth "$@"',
-        "pip": f'exec {python} {shlex.quote(str(ROOT / "tests/e2e/pip_stand_in.py"))} "$@"',
-        "make": f'exec {make} --no-print-directory --dry-run -C {shlex.quote(str(ROOT))} "$@" > /dev/null',
-    }
-    for name, text in programs.items():
-        program = folder / name
-        program.write_text(f"#!/bin/sh\n{text}\n")
-        program.chmod(0o700)
-    return folder
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
-
-
-def _answers(port: int) -> bool:
-    with socket.socket() as client:
-        return client.connect_ex(("127.0.0.1", port)) == 0

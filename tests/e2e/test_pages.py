@@ -193,7 +193,7 @@ http://127.0.0.1:8000 here
 def test_a_page_with_a_server(tmp_path: Path) -> None:
     """The server has a port of its own, knows the prepared database, and ends with the page."""
     runner = run(write(tmp_path, SERVED), tmp_path)
-    assert runner._server is None
+    assert runner._server.running is None
     assert "Finished server process" in (tmp_path / "state" / "server.log").read_text()
 
 

@@ -1,0 +1,101 @@
+"""Where a page runs: a process that is as before afterwards, programs of its own, a server on a free port."""
+
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.e2e.page_code import ROOT, PageError
+
+START_SECONDS = 20.0
+
+
+@contextmanager
+def same_process_afterwards(used: Path) -> Iterator[None]:
+    """Environment, folder and modules are as before, whatever a page does to them."""
+    environment, folder, path, modules = dict(os.environ), Path.cwd(), list(sys.path), set(sys.modules)
+    for name in [name for name in os.environ if name.startswith("ASYNCAUTH_")]:
+        del os.environ[name]
+    try:
+        yield
+    finally:
+        for name in set(sys.modules) - modules:
+            if name == "page" or str(getattr(sys.modules[name], "__file__", None) or "").startswith(str(used)):
+                del sys.modules[name]
+        os.chdir(folder)
+        sys.path[:] = path
+        os.environ.clear()
+        os.environ.update(environment)
+
+
+def make_programs(folder: Path) -> Path:
+    """What the pages call that is not to be the real thing: see `pip_stand_in`; `make` only says what it would do."""
+    folder.mkdir()
+    python = shlex.quote(sys.executable)
+    make = shutil.which("make")
+    programs = {
+        "asyncauth": f'exec {python} -m asyncauth "$@"',
+        "pip": f'exec {python} {shlex.quote(str(ROOT / "tests/e2e/pip_stand_in.py"))} "$@"',
+        "make": f'exec {make} --no-print-directory --dry-run -C {shlex.quote(str(ROOT))} "$@" > /dev/null',
+    }
+    for name, text in programs.items():
+        program = folder / name
+        program.write_text(f"#!/bin/sh\n{text}\n")
+        program.chmod(0o700)
+    return folder
+
+
+class Server:
+    """The server of a page, if it has one now."""
+
+    def __init__(self, log: Path) -> None:
+        self.port = 0
+        """Where the last one was; 0: there was none."""
+        self.running: subprocess.Popen[bytes] | None = None
+        self._log = log
+
+    def start(self, command: str, where: str) -> None:
+        """Start another one in its place, and wait until it answers.
+
+        Raises:
+            PageError: it does not.
+        """
+        self.stop()
+        self.port = _free_port()
+        words = [*shlex.split(command.replace("--port 8000", "")), "--port", str(self.port)]
+        with self._log.open("wb") as output:
+            self.running = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
+        give_up = time.monotonic() + START_SECONDS
+        while not _answers(self.port):
+            if self.running.poll() is not None or time.monotonic() > give_up:
+                raise PageError(f"{where}: the server did not start\n{self._log.read_text()}")
+            time.sleep(0.05)
+
+    def stop(self) -> None:
+        """End it."""
+        server, self.running = self.running, None
+        if server is not None:
+            server.terminate()
+            try:
+                server.wait(10)
+            except subprocess.TimeoutExpired:
+                server.kill()
+                server.wait()
+
+
+def _free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+def _answers(port: int) -> bool:
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
