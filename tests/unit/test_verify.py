@@ -166,9 +166,9 @@ def test_limits_to_the_character() -> None:
         open_token("A" * (MAX_TOKEN_BYTES + 1))
     kid = "k" * MAX_KID_LENGTH
     assert open_token(forge(claims(), {**HEADER, "kid": kid})).kid == kid
-    with pytest.raises(MalformedTokenError, match="^the header is not a JSON object$"):
+    with pytest.raises(MalformedTokenError, match=r"^the header is not a JSON object$"):
         open_token(forge(claims(), []))
-    with pytest.raises(MalformedTokenError, match="^the payload is not a JSON object$"):
+    with pytest.raises(MalformedTokenError, match=r"^the payload is not a JSON object$"):
         open_token(forge([]))
 
 
