@@ -208,6 +208,7 @@ def test_a_bad_file_keeps_the_keys(path: Path, caplog: pytest.LogCaptureFixture)
     ring = KeyRing(load_keys(settings(path)))
     refresh = own_refresh(settings(path), ring)
     assert refresh is not None
+    assert refresh.name == "our own"  # so it stands in what a manager says of itself
     before = ring.keys
     for bad in (good[:-20], b"", b"canary", json.dumps({"keys": [key, key]}).encode(), None):
         path.unlink(missing_ok=True)

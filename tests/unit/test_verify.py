@@ -28,7 +28,7 @@ from asyncauth.errors import (
 )
 from asyncauth.model import Claims
 from asyncauth.tokens.claims import parse_user_id
-from asyncauth.tokens.gate import MAX_KID_LENGTH, MAX_TOKEN_BYTES
+from asyncauth.tokens.gate import MAX_KID_LENGTH, MAX_TOKEN_BYTES, open_token
 from asyncauth.tokens.issue import Issuer
 from asyncauth.tokens.keys import Key
 from asyncauth.tokens.keyset import KeyRing, KeySet
@@ -156,6 +156,20 @@ def test_a_token_is_at_most_8_kib() -> None:
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 100_000  # bytes: it was not even copied
+
+
+def test_limits_to_the_character() -> None:
+    """What is as long as it may be is judged by what it holds; and the refusal says which part is wrong."""
+    with pytest.raises(MalformedTokenError, match="not three parts"):
+        open_token("A" * MAX_TOKEN_BYTES)
+    with pytest.raises(TokenTooLongError):
+        open_token("A" * (MAX_TOKEN_BYTES + 1))
+    kid = "k" * MAX_KID_LENGTH
+    assert open_token(forge(claims(), {**HEADER, "kid": kid})).kid == kid
+    with pytest.raises(MalformedTokenError, match=r"^the header is not a JSON object$"):
+        open_token(forge(claims(), []))
+    with pytest.raises(MalformedTokenError, match=r"^the payload is not a JSON object$"):
+        open_token(forge([]))
 
 
 # ── the signature ──
