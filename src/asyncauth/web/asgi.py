@@ -52,7 +52,7 @@ class AuthMiddleware:
     ) -> None:
         self.app = app
         self.requires = requires
-        self.gate = Gate(auth, cookie, tuple(public))
+        self.gate: Gate = Gate(auth, cookie, tuple(public))
         self._watched = GateMiddleware(self._guarded, self.gate)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -120,7 +120,7 @@ class _AnswerApp(ABC):
 class HealthApp(_AnswerApp):
     """See `health_app`."""
 
-    paths = HEALTH_PATHS
+    paths: ClassVar[Collection[str]] = HEALTH_PATHS
 
     def answer(self, path: str) -> Answer:
         """Whether it lives, or is ready."""
@@ -147,7 +147,7 @@ def health_app(auth: AuthManager | None = None) -> HealthApp:
 class JwksApp(_AnswerApp):
     """See `jwks_app`."""
 
-    paths = (JWKS_PATH,)
+    paths: ClassVar[Collection[str]] = (JWKS_PATH,)
 
     def answer(self, _: str) -> Answer:
         """The public keys."""
