@@ -14,6 +14,7 @@ from pathlib import Path
 from tests.e2e.page_code import ROOT, PageError
 
 START_SECONDS = 20.0
+COMMAND_SERVER = str(ROOT / "tests/e2e/command_server.py")
 
 
 @contextmanager
@@ -34,13 +35,32 @@ def same_process_afterwards(used: Path) -> Iterator[None]:
         os.environ.update(environment)
 
 
-def make_programs(folder: Path) -> Path:
+@contextmanager
+def serve_commands(folder: Path) -> Iterator[Path]:
+    """Where `command_server` runs commands; see there."""
+    path = folder / "commands"
+    server = subprocess.Popen([sys.executable, COMMAND_SERVER, str(path)])
+    try:
+        give_up = time.monotonic() + START_SECONDS
+        while not path.exists():
+            assert server.poll() is None, "the commands cannot be served"
+            assert time.monotonic() < give_up, "the commands are not served"
+            time.sleep(0.05)
+        yield path
+    finally:
+        server.terminate()
+        server.wait()
+
+
+def make_programs(folder: Path, commands: Path) -> Path:
     """What the pages call that is not to be the real thing: see `pip_stand_in`; `make` only says what it would do."""
     folder.mkdir()
     python = shlex.quote(sys.executable)
     make = shutil.which("make")
     programs = {
-        "asyncauth": f'exec {python} -m asyncauth "$@"',
+        # A server is one to be terminated: not the child of another process.
+        "asyncauth": f'[ "${{1:-}}" = serve ] && exec {python} -m asyncauth "$@"\n'
+        f'exec {python} -IS {shlex.quote(COMMAND_SERVER)} {shlex.quote(str(commands))} -- "$@"',
         "pip": f'exec {python} {shlex.quote(str(ROOT / "tests/e2e/pip_stand_in.py"))} "$@"',
         "make": f'exec {make} --no-print-directory --dry-run -C {shlex.quote(str(ROOT))} "$@" > /dev/null',
     }

@@ -27,13 +27,14 @@ _API_KEY_SECRET = "of the pages, and of nothing else at all"
 
 
 class PageRunner:
-    """One page under way. `with PageRunner(folder) as page: page.run(block)`."""
+    """One page under way. `with PageRunner(folder, commands) as page: page.run(block)`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, commands: Path) -> None:
         self.folder = folder / "page"
         self._module = ModuleType("page")
         self.names: dict[str, Any] = self._module.__dict__
         self._state = folder / "state"
+        self._commands = commands
         self._printed = ""
         self._server = Server(folder / "state" / "server.log")
         self._unused: dict[str, str] = {}
@@ -46,8 +47,9 @@ class PageRunner:
         self._life.enter_context(same_process_afterwards(self.folder))
         self._life.enter_context(self._loop)
         self._life.callback(self._server.stop)
+        programs = make_programs(self._state / "bin", self._commands)
         os.environ |= {
-            "PATH": f"{make_programs(self._state / 'bin')}:{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PATH": f"{programs}:{Path(sys.executable).parent}:{os.environ['PATH']}",
             "HOME": str(self.folder),
             "NO_COLOR": "1",
             "TERM": "dumb",

@@ -2,11 +2,13 @@
 
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.e2e.page_code import PageError, find_blocks, matches, pages
+from tests.e2e.page_place import serve_commands
 from tests.e2e.page_runner import PageRunner
 
 
@@ -15,10 +17,17 @@ def blocking() -> None:
     """Readers may block their own event loop."""
 
 
-def run(page: Path, folder: Path) -> PageRunner:
+@pytest.fixture(scope="module")
+def commands(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Where the pages' `asyncauth` runs."""
+    with serve_commands(tmp_path_factory.mktemp("commands")) as path:
+        yield path
+
+
+def run(page: Path, folder: Path, commands: Path) -> PageRunner:
     """All blocks of a page."""
     blocks = find_blocks(page)
-    with PageRunner(folder) as runner:
+    with PageRunner(folder, commands) as runner:
         for block in blocks:
             runner.run(block)
         runner.finish()
@@ -28,9 +37,9 @@ def run(page: Path, folder: Path) -> PageRunner:
 @pytest.mark.parametrize(
     "page", pages(), ids=lambda page: page.name if page.name != "index.md" else str(page.parent.name)
 )
-def test_a_page(page: Path, tmp_path: Path) -> None:
+def test_a_page(page: Path, tmp_path: Path, commands: Path) -> None:
     """From top to bottom. What is not run says why, in the test's output."""
-    run(page, tmp_path)
+    run(page, tmp_path, commands)
 
 
 # ── the runner itself ──
@@ -108,10 +117,10 @@ def write(folder: Path, text: str) -> Path:
     return page
 
 
-def test_a_page_with_all_kinds(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_page_with_all_kinds(tmp_path: Path, commands: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Runs, says what it did not run, and leaves the process as it was."""
     before = dict(os.environ), Path.cwd(), list(sys.path)
-    run(write(tmp_path, GOOD), tmp_path)
+    run(write(tmp_path, GOOD), tmp_path, commands)
     assert "not run: nobody has such a cluster" in capsys.readouterr().out
     assert (dict(os.environ), Path.cwd(), sys.path) == before
     assert "helper" not in sys.modules
@@ -140,10 +149,10 @@ def test_a_page_with_all_kinds(tmp_path: Path, capsys: pytest.CaptureFixture[str
         ("<!-- serve -->\n```bash\nuvicorn nothing:app\n```", "the server did not start"),
     ],
 )
-def test_a_page_that_is_wrong(tmp_path: Path, text: str, told: str) -> None:
+def test_a_page_that_is_wrong(tmp_path: Path, commands: Path, text: str, told: str) -> None:
     """Fails, with the reason."""
     with pytest.raises(PageError, match=told):
-        run(write(tmp_path, text), tmp_path)
+        run(write(tmp_path, text), tmp_path, commands)
 
 
 SERVED = """
@@ -190,9 +199,9 @@ http://127.0.0.1:8000 here
 """
 
 
-def test_a_page_with_a_server(tmp_path: Path) -> None:
+def test_a_page_with_a_server(tmp_path: Path, commands: Path) -> None:
     """The server has a port of its own, knows the prepared database, and ends with the page."""
-    runner = run(write(tmp_path, SERVED), tmp_path)
+    runner = run(write(tmp_path, SERVED), tmp_path, commands)
     assert runner._server.running is None
     assert "Finished server process" in (tmp_path / "state" / "server.log").read_text()
 
