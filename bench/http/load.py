@@ -115,8 +115,8 @@ class _Connections:
         following = islice(cycle(requests), count)
         answered = 0
         came = dict.fromkeys(self._connections, b"")
-        for connection, request in zip(self._connections, following, strict=False):
-            connection.sendall(request)
+        for fresh, request in zip(self._connections, following, strict=False):
+            fresh.sendall(request)
         while answered < count:
             for key, _ in self._selector.select():
                 connection: Any = key.fileobj
