@@ -7,7 +7,7 @@ AIRFLOW := .cache/airflow
 COVERED := tests/unit tests/database/feed tests/faults/feed tests/faults/test_key_sets.py
 export ASYNCAUTH_TEST_AIRFLOW := $(CURDIR)/$(AIRFLOW)/bin/python
 PEERS := .cache/peers
-export ASYNCAUTH_BENCH_PEERS := $(CURDIR)/$(PEERS)/bin/python
+export ASYNCAUTH_TEST_PEERS := $(CURDIR)/$(PEERS)/bin/python
 export NO_MKDOCS_2_WARNING := 1
 
 .PHONY: help demo serve test test-all coverage mutants lint types docs bench bench-airflow bench-instructions dist lowest fuzz \

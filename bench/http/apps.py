@@ -163,7 +163,7 @@ def litestar_guard(auth: AuthManager | None, cookie: CookiePolicy | None) -> App
         app = Litestar([read], middleware=[DefineMiddleware(_NobodyMiddleware)])
     else:
         app = Litestar([read], plugins=[litestar.AuthPlugin(auth, cookie=cookie)])
-    return app  # type: ignore[return-value]  # Litestar has types of its own for ASGI
+    return app
 
 
 FAMILIES: dict[str, MakeApp] = {

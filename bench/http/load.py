@@ -47,7 +47,8 @@ class BenchServer:
         Raises:
             RuntimeError: an answer was not 200.
         """
-        with _Connections(self.ports[name], (first or requests)[0]) as connections:
+        with _Connections(self.ports[name]) as connections:
+            connections.learn((first or requests)[0])
             connections.send(first or requests, max(2 * CONNECTIONS, len(first)))
             before, start = self.cpu_seconds(), time.perf_counter()
             connections.send(requests, count)
@@ -88,18 +89,15 @@ class _Connections:
     """Keep-alive connections without any HTTP library, which would cost as much as the server. All answers of an app
     are equally long, so the first one says when an answer is complete; each must begin with 200."""
 
-    def __init__(self, port: int, request: bytes) -> None:
+    def __init__(self, port: int) -> None:
         self._connections = [socket.create_connection(("127.0.0.1", port)) for _ in range(CONNECTIONS)]
         self._selector = selectors.DefaultSelector()
-        self._request = request
         self._size = 0
 
     def __enter__(self) -> "_Connections":
         for connection in self._connections:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._selector.register(connection, selectors.EVENT_READ)
-        self._connections[0].sendall(self._request)
-        self._size = len(_read_first(self._connections[0]))
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -107,13 +105,18 @@ class _Connections:
         for connection in self._connections:
             connection.close()
 
+    def learn(self, request: bytes) -> None:
+        """How long an answer is."""
+        self._connections[0].sendall(request)
+        self._size = len(_read_first(self._connections[0]))
+
     def send(self, requests: Sequence[bytes], count: int) -> None:
         """Send `count` of the requests, in turn, and wait for their answers."""
         following = islice(cycle(requests), count)
         answered = 0
         came = dict.fromkeys(self._connections, b"")
-        for connection, request in zip(self._connections, following, strict=False):
-            connection.sendall(request)
+        for fresh, request in zip(self._connections, following, strict=False):
+            fresh.sendall(request)
         while answered < count:
             for key, _ in self._selector.select():
                 connection: Any = key.fileobj
@@ -136,7 +139,7 @@ def _read_first(connection: socket.socket) -> bytes:
     lines = [line.partition(b":") for line in head.lower().split(b"\r\n")]
     length = next(int(value) for name, _, value in lines if name == b"content-length")
     while len(body) < length:
-        body += connection.recv(65536)
+        body += connection.recv(65536) or _require(False, answer)
     answer = head + b"\r\n\r\n" + body
     _require(answer.startswith(_GOOD), answer)
     return answer

@@ -20,7 +20,7 @@ from bench.peers.user import User
 NAME = "fastapi-users"
 
 
-class UserManager(IntegerIDMixin, BaseUserManager[User, int]):  # type: ignore[type-var]  # the table is not its own
+class UserManager(IntegerIDMixin, BaseUserManager[User, int]):  # type: ignore[misc]  # Any, as they are not here
     """The hooks stay as they are."""
 
 

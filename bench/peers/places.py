@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-VARIABLE = "ASYNCAUTH_BENCH_PEERS"
+VARIABLE = "ASYNCAUTH_TEST_PEERS"
 MADE = Path(__file__).parents[2] / ".cache/peers/bin/python"
 MISSING = (
     f"fastapi-users is left out: it wants another SQLAlchemy than the one here, so it needs an environment of its own; "

@@ -29,7 +29,8 @@ def megabytes() -> float:
 async def microseconds(work: Callable[[int], Awaitable[None]], calls: int) -> float:
     """Of a call; `work(n)` makes n. The median of slices, as many as fit into a second: some peers take 100 ms."""
     await work(1)
-    start, slices = time.perf_counter(), []
+    start = time.perf_counter()
+    slices: list[float] = []
     size = max(1, calls // _SLICES)
     while len(slices) < _SLICES and time.perf_counter() - start < AT_MOST_SECONDS:
         begin = time.perf_counter()
