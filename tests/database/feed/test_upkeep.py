@@ -301,7 +301,7 @@ async def test_a_definer_that_is_gone(databases: Databases, empty_database: Data
         f"GRANT ALL ON `{empty_database.name}`.* TO {name}@'127.0.0.1'",
     )
     assert await upgrade(url_of(empty_database, name)) is True
-    insert = "INSERT INTO ab_user_role (id) VALUES (1)"
+    insert = "INSERT INTO ab_user_role (id) VALUES (-1)"  # which no sequence gives
     await anyio.to_thread.run_sync(run_sql, empty_database, insert)
     assert await wrong(empty_database) == []
     await anyio.to_thread.run_sync(server.execute, f"DROP USER {name}@'127.0.0.1'")
