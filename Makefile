@@ -4,7 +4,8 @@ VENV := .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/python -m pip -q
 AIRFLOW := .cache/airflow
-COVERED := tests/unit tests/database/feed tests/faults/feed tests/faults/test_key_sets.py
+COVERED := tests/unit tests/database/feed tests/faults/feed tests/faults/test_key_sets.py \
+	tests/database/tokens/test_revocation.py
 export ASYNCAUTH_TEST_AIRFLOW := $(CURDIR)/$(AIRFLOW)/bin/python
 PEERS := .cache/peers
 export ASYNCAUTH_TEST_PEERS := $(CURDIR)/$(PEERS)/bin/python

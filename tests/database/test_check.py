@@ -4,9 +4,12 @@ import anyio.to_thread
 import pytest
 
 from tests.database.look import execute, wrong
-from tests.databases import Database
+from tests.databases import HOSTS, Database
+from tests.servers import MariaDB
 
-WITH_SEQUENCES = pytest.mark.parametrize("backend", ["postgresql+asyncpg", "mysql+aiomysql"], indirect=True)
+WITH_SEQUENCES = pytest.mark.parametrize(
+    "backend", ["postgresql+asyncpg", *(["mysql+aiomysql"] if HOSTS["mysql"] is MariaDB else [])], indirect=True
+)
 
 
 async def test_check_says_that_nothing_is_there(empty_database: Database) -> None:
@@ -24,8 +27,6 @@ async def test_check_finds_what_is_broken_in_our_tables(database: Database) -> N
 
 @WITH_SEQUENCES
 async def test_check_finds_sequences_that_would_fail_an_insert(database: Database) -> None:
-    if not database.has_sequences:
-        pytest.skip("MySQL has no sequences")
     columns = "id, first_name, last_name, username, email"
     row = f"INSERT INTO ab_user ({columns}) VALUES (5000, '', '', 'ada', 'ada')"
     await anyio.to_thread.run_sync(execute, database, row, "DROP SEQUENCE ab_role_id_seq")

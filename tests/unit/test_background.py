@@ -129,6 +129,13 @@ class Caretaker(Upkeep):
         self.checks += 1
 
 
+async def test_triggers_are_not_left_to_looks_that_come_too_seldom() -> None:
+    """Whoever looks for changes less often than triggers are checked asks about them by itself."""
+    nothing: Any = None
+    seldom = SETTINGS.model_copy(update={"poll_interval_seconds": 60.0, "trigger_check_seconds": 10.0})
+    assert await Upkeep(nothing, nothing, nothing, FakeClock().clock, seldom).is_check_due()
+
+
 async def test_upkeep_survives_everything(
     tasks: Tasks, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

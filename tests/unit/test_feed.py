@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import dataclass, field, replace
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import given
 from hypothesis import settings as tuned
 from hypothesis import strategies as st
 
-from asyncauth.db.feed import MAX_RECORDS, Gap, News, Position, Record, advance, parse_tail, start
+from asyncauth.db.feed import MAX_RECORDS, Gap, News, Position, Record, advance, parse_tail, read_mark, start
 from asyncauth.errors import StaleError
 
 HORIZON = 600.0
@@ -322,3 +323,18 @@ def test_every_record_is_brought_by_the_first_look_after_its_commit(
             if dialect == "postgresql":
                 assert set(ids(news)) == log.committed.keys() - known
             known = set(log.committed)
+
+
+async def test_the_mark_of_a_write_on_mysql_itself() -> None:
+    """A record of its own, whose id cannot be another writer's; the suite runs there where it finds a server."""
+    statements: list[str] = []
+
+    async def execute(statement: str) -> SimpleNamespace:
+        statements.append(statement)
+        return SimpleNamespace(lastrowid=7)
+
+    connection: Any = SimpleNamespace(
+        dialect=SimpleNamespace(name="mysql", supports_sequences=False), exec_driver_sql=execute
+    )
+    assert await read_mark(connection) == 7
+    assert [statement.split("(")[0] for statement in statements] == ["INSERT INTO asyncauth_change "]
