@@ -46,7 +46,7 @@ HAZARDS = {
     "flood": Hazard(flood.measure, databases=True, loops=True),
     "logins": Hazard(logins.measure, databases=True, loops=True),
     "fresh": Hazard(fresh, databases=True, loops=True, short={"revokes": 40, "quiet_seconds": 2.0}),
-    "memory": Hazard(memory.measure, short={"cached_users": 20_000}),
+    "memory": Hazard(memory.measure, short={"cached_users": 10_000}),
     "http": Hazard(http, short={"http_requests": 1_000}),
     "peers": Hazard(peers, short={"http_requests": 800, "casbin_rules": (1_100, 11_000), "users": 1_000}),
     "fab": Hazard(fab.measure, default=False),  # Airflow takes a minute to make its database
