@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from importlib.machinery import ModuleSpec, PathFinder
 from typing import Any
 
-import importlib_metadata  # type: ignore[import-not-found]  # with which Airflow looks for providers
+import importlib_metadata  # with which Airflow looks for providers
 
 DISTRIBUTION = "apache-airflow-providers-fab"
 PACKAGE = "airflow.providers.fab"
