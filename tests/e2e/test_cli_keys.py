@@ -44,7 +44,7 @@ def test_an_expired_key_goes(tmp_path: Path) -> None:
     """Once the tokens that it signed have expired, by the life that is said."""
     path = tmp_path / "keys.json"
     run("keys", "generate", "--path", str(path))
-    run("keys", "rotate", "--path", str(path))
+    assert "signs in 180 s" in run("keys", "rotate", "--path", str(path)).stdout  # two readings ahead, and a minute
     old, new = json.loads(path.read_text())["keys"]
     path.write_text(json.dumps({"keys": [{**old, "signs_from": 1}, {**new, "signs_from": 2}]}))
     rotated = run("keys", "rotate", "--path", str(path), "--token-seconds", "3600")
