@@ -48,7 +48,7 @@ async def consistency(url: str, sizes: Sizes) -> list[Figure]:
     bench = Bench(url, sizes, _is_uvloop())
     workers = sizes.workers or CHECKED_WORKERS
     done, verdict, struck = await bench.consistency(workers, sizes.decisions, sizes.decisions_per_second)
-    figures = consistency_figures(done, verdict, struck, sizes.decisions)
+    figures = consistency_figures(done, verdict, struck)
     if make_url(url).get_backend_name() != "sqlite":  # there the next change, of anybody, drops everything
         caught = await catch_planted(bench)
         figures.append(Figure("planted bug, one change applied late: caught (0: yes)", "", float(not caught), 0))

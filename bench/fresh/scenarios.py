@@ -166,7 +166,7 @@ def partition_figures(done: Run, black_holed: float, lease_seconds: float) -> li
     ]
 
 
-def consistency_figures(done: Run, verdict: Verdict, struck: list[str], decisions: int) -> list[Figure]:
+def consistency_figures(done: Run, verdict: Verdict, struck: list[str]) -> list[Figure]:
     """Counts of a checked run."""
     notes = {
         "decisions": verdict.decisions,
@@ -181,7 +181,12 @@ def consistency_figures(done: Run, verdict: Verdict, struck: list[str], decision
         Figure("wrong refusals", "", verdict.wrong_refusals, 0),
         Figure("decisions older than what their worker had shown", "", verdict.went_back, 0),
         Figure("requests that failed otherwise", "", failures.total(), 0, notes=dict(failures)),
-        Figure("decisions near a commit that changes them, missing", "", max(0, decisions // 10 - verdict.near), 0),
+        Figure(
+            "of a tenth of them, missing near a commit that changes them",
+            "",
+            max(0, verdict.decisions // 10 - verdict.near),
+            0,
+        ),
         Figure("SQL statements of requests answered from memory", "", warm_statements(done), 0),
     ]
 
