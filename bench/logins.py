@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 
 from asyncauth import AuthManager
 from asyncauth.errors import BusyError
-from asyncauth.passwords import PasswordHasher, make
+from asyncauth.hasher import PasswordHasher
+from asyncauth.passwords import make
 from bench.data import MARK, Filler, filled
 from bench.figures import Figure
 from bench.measure import Measure, Medians, Sample, interleaved

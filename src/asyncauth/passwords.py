@@ -2,7 +2,7 @@
 
 `scrypt:N:r:p$salt$hex` (RFC 7914) and `pbkdf2:hash:iterations$salt$hex` (RFC 8018). In the same form, where somebody
 has chosen it, what FAB cannot read: `argon2id:KiB:passes:lanes$salt$hex` (RFC 9106). The work takes about 0.1 s of one
-core and 32 MiB a time, so it runs in a limited number of threads with a short queue, never on the event loop.
+core and 32 MiB a time: `hasher.py` does it off the event loop.
 """
 
 import contextlib
@@ -10,15 +10,12 @@ import hashlib
 import hmac
 import secrets
 import string
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from anyio import CapacityLimiter, fail_after, to_thread
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
-from asyncauth.errors import BusyError, ConfigurationError
+from asyncauth.errors import ConfigurationError
 
 MAX_PASSWORD_BYTES = 4096
 MAX_HASH_MEMORY_BYTES = 256 * 1024 * 1024
@@ -214,55 +211,3 @@ def make(password: str, scheme: Scheme | None = None) -> str:
     scheme = scheme or DEFAULT_SCHEME
     salt = "".join(secrets.choice(_ALPHABET) for _ in range(16))
     return f"{scheme.text}${salt}${scheme.compute(password.encode(), salt)}"
-
-
-class PasswordHasher:
-    """The same two functions off the event loop: a few at a time, a bounded queue behind them.
-
-    Args:
-        concurrency: hashes computed at the same time.
-        queue_size: callers that may wait.
-        queue_seconds: how long each may wait.
-        scheme: how new hashes are made; None: the default.
-    """
-
-    def __init__(
-        self, *, concurrency: int, queue_size: int, queue_seconds: float, scheme: Scheme | None = None
-    ) -> None:
-        self._scheme = scheme or DEFAULT_SCHEME
-        self._chosen = scheme is not None
-        self._places = CapacityLimiter(concurrency)
-        self._threads = CapacityLimiter(concurrency)  # not anyio's default ones: the application may hold all of those
-        self._queue_size = queue_size
-        self._queue_seconds = queue_seconds
-
-    async def check(self, stored: str | None, password: str) -> bool:
-        """See `check`. Raises BusyError when the queue is full or the wait too long."""
-        async with self._place():
-            return await to_thread.run_sync(check, stored, password, self._scheme, limiter=self._threads)
-
-    async def make(self, password: str) -> str:
-        """See `make`. Raises BusyError when the queue is full or the wait too long."""
-        async with self._place():
-            return await to_thread.run_sync(make, password, self._scheme, limiter=self._threads)
-
-    def is_weak(self, stored: str | None) -> bool:
-        """Whether a hash is weaker than new ones are. Of another kind only if somebody has chosen this one: where FAB
-        was told to make PBKDF2, it may run on a machine that has no scrypt (FIPS)."""
-        found = read_scheme(stored)
-        comparable = found is not None and (self._chosen or found.digest == self._scheme.digest)
-        return found is not None and comparable and found.is_weaker(self._scheme)
-
-    @asynccontextmanager
-    async def _place(self) -> AsyncIterator[None]:
-        if self._places.statistics().tasks_waiting >= self._queue_size and not self._places.available_tokens:
-            raise BusyError("the queue of password checks is full")
-        try:
-            with fail_after(self._queue_seconds):
-                await self._places.acquire()
-        except TimeoutError:
-            raise BusyError("waited too long for a password check", retry_after_seconds=5) from None
-        try:
-            yield
-        finally:
-            self._places.release()

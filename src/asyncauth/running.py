@@ -22,9 +22,10 @@ from asyncauth.db.seed import seed
 from asyncauth.db.state import State, look
 from asyncauth.db.url import parse_url
 from asyncauth.errors import ConfigurationError
+from asyncauth.hasher import PasswordHasher
 from asyncauth.login.refresh import Logins
 from asyncauth.names import Names
-from asyncauth.passwords import PasswordHasher, new_scheme
+from asyncauth.passwords import new_scheme
 from asyncauth.settings import Settings
 from asyncauth.tasks import BACKGROUND, Tasks
 from asyncauth.tokens.cutoffs import Cutoffs

@@ -1,17 +1,13 @@
 """Password hashes: right by the published vectors, werkzeug's own, and whatever a hostile row may hold."""
 
-import asyncio
-import threading
-from collections.abc import Iterator
-
 import pytest
 from cryptography.exceptions import UnsupportedAlgorithm
 
 from asyncauth import passwords
-from asyncauth.errors import BusyError, ConfigurationError
+from asyncauth.errors import ConfigurationError
+from asyncauth.hasher import PasswordHasher
 from asyncauth.passwords import (
     MAX_PASSWORD_BYTES,
-    PasswordHasher,
     Scheme,
     check,
     is_usable,
@@ -19,7 +15,6 @@ from asyncauth.passwords import (
     new_scheme,
     parse_scheme,
 )
-from tests.waiting import settle, until
 
 EMPTY = "scrypt:1024:8:1$NaCl$" + Scheme("", n=1024, r=8, p=1).compute(b"", "NaCl")
 """What FAB stores for users of LDAP and OAuth: the hash of the empty password."""
@@ -370,141 +365,3 @@ def test_weak_methods_are_refused(text: str) -> None:
     """By the name of the setting."""
     with pytest.raises(ConfigurationError, match=r"^password_hash_method .*at least scrypt:32768:8:1"):
         new_scheme(text)
-
-
-# ── off the event loop ──
-
-
-class Gate:
-    """Hashes that stand still in their worker threads until they are let go."""
-
-    def __init__(self) -> None:
-        self.running = 0
-        self.most = 0
-        self.calls = 0
-        self._lock = threading.Lock()
-        self._open = threading.Event()
-
-    def __call__(self, *_: object) -> bool:
-        with self._lock:
-            self.calls += 1
-            self.running += 1
-            self.most = max(self.most, self.running)
-        self._open.wait(10)
-        with self._lock:
-            self.running -= 1
-        return True
-
-    def open(self) -> None:
-        """Let all go, and all that come."""
-        self._open.set()
-
-
-@pytest.fixture
-def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
-    """A gate in place of every password check."""
-    made = Gate()
-    monkeypatch.setattr(passwords, "check", made)
-    yield made
-    made.open()
-
-
-def hasher(*, concurrency: int = 2, queue_size: int = 3, queue_seconds: float = 10) -> PasswordHasher:
-    """A hasher with a short queue."""
-    return PasswordHasher(concurrency=concurrency, queue_size=queue_size, queue_seconds=queue_seconds)
-
-
-async def test_hashes_run_a_few_at_a_time_and_the_queue_is_bounded(gate: Gate) -> None:
-    """Two are computed, three wait, the sixth is refused at once; all five get their answer."""
-    checker = hasher()
-    tasks = [asyncio.create_task(checker.check("stored", "password")) for _ in range(5)]
-    await until(lambda: gate.running == 2)
-    with pytest.raises(BusyError) as caught:
-        await checker.check("stored", "password")
-    assert caught.value.status == 503
-    assert caught.value.retry_after_seconds > 0
-    gate.open()
-    assert await asyncio.gather(*tasks) == [True] * 5
-    assert gate.most == 2
-    assert gate.calls == 5
-
-
-async def test_a_queue_of_none_still_computes(gate: Gate) -> None:
-    """With a queue of no places a free worker takes a password, and a busy one refuses it."""
-    checker = hasher(concurrency=1, queue_size=0)
-    task = asyncio.create_task(checker.check("stored", "password"))
-    await until(lambda: gate.running == 1)
-    with pytest.raises(BusyError):
-        await checker.check("stored", "password")
-    gate.open()
-    assert await task
-    assert await checker.check("stored", "password")
-
-
-async def test_a_wait_that_is_too_long_is_refused(gate: Gate) -> None:
-    """Who waits longer than `queue_seconds` is refused, and leaves no trace in the queue."""
-    checker = hasher(concurrency=1, queue_size=1, queue_seconds=0.01)
-    task = asyncio.create_task(checker.check("stored", "password"))
-    await until(lambda: gate.running == 1)
-    for _ in range(3):
-        with pytest.raises(BusyError, match="waited too long"):
-            await checker.check("stored", "password")
-    gate.open()
-    assert await task
-    assert await checker.check("stored", "password")
-
-
-async def test_a_cancelled_waiter_gives_its_place_back(gate: Gate) -> None:
-    """The place of a waiter that goes away is free for the next one, and is never handed a worker."""
-    checker = hasher(concurrency=1, queue_size=1)
-    first = asyncio.create_task(checker.check("stored", "password"))
-    await until(lambda: gate.running == 1)
-    for _ in range(3):
-        waiter = asyncio.create_task(checker.check("stored", "password"))
-        await settle()
-        waiter.cancel()
-        await asyncio.wait([waiter])
-        assert waiter.cancelled()
-    last = asyncio.create_task(checker.check("stored", "password"))
-    await settle()
-    gate.open()
-    assert all(await asyncio.gather(first, last))
-    assert gate.calls == 2
-
-
-async def test_a_failing_hash_frees_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An error in a worker reaches its caller and nobody else."""
-    checker = hasher(concurrency=1, queue_size=0)
-
-    def fail(*_: object) -> bool:
-        raise MemoryError
-
-    with monkeypatch.context() as patch:
-        patch.setattr(passwords, "check", fail)
-        for _ in range(3):
-            with pytest.raises(MemoryError):
-                await checker.check("stored", "password")
-    monkeypatch.setattr(passwords, "check", lambda *_: True)
-    assert await checker.check("stored", "password")
-
-
-async def test_making_a_hash_takes_a_place_too(gate: Gate, monkeypatch: pytest.MonkeyPatch) -> None:
-    """New hashes and checks share the places."""
-    monkeypatch.setattr(passwords, "make", gate)
-    checker = hasher(concurrency=2, queue_size=2)
-    making = asyncio.create_task(checker.make("password"))
-    tasks = [asyncio.create_task(checker.check("stored", "password")) for _ in range(3)]
-    await until(lambda: gate.running == 2)
-    with pytest.raises(BusyError):
-        await checker.make("password")
-    gate.open()
-    await asyncio.gather(making, *tasks)
-    assert gate.most == 2
-
-
-async def test_hashing_is_off_the_event_loop() -> None:
-    """A real hash of a real password, made and checked: the safety net of the tests finds nothing on the loop."""
-    checker = hasher()
-    stored = await checker.make("correct horse")
-    assert await checker.check(stored, "correct horse")
-    assert not await checker.check(stored, "correct mule")

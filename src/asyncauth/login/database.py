@@ -14,7 +14,8 @@ from asyncauth.db.engine import Database
 from asyncauth.db.find import is_same_name, is_storable_name, same_name
 from asyncauth.db.tables import users
 from asyncauth.errors import BusyError, LoginError
-from asyncauth.passwords import PasswordHasher, is_usable
+from asyncauth.hasher import PasswordHasher
+from asyncauth.passwords import is_usable
 
 LoginRow: TypeAlias = "Row[int, str, str, str | None, bool | None, int]"
 _ATTEMPTS = 2

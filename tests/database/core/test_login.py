@@ -12,7 +12,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from asyncauth import AuthManager, Settings, passwords
 from asyncauth.db.tables import changes, cutoffs, rehashes, users
 from asyncauth.errors import BusyError, ConfigurationError, LoginError
-from asyncauth.passwords import PasswordHasher, Scheme, make
+from asyncauth.hasher import PasswordHasher
+from asyncauth.passwords import Scheme, make
 from tests.managers import count_loads, poll, running
 from tests.rows import add_user
 from tests.statements import count_statements

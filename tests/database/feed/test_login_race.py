@@ -13,8 +13,9 @@ from asyncauth import AuthManager, Settings, passwords
 from asyncauth.clock import Clock
 from asyncauth.db.tables import cutoffs, users
 from asyncauth.errors import LoginError, RevokedTokenError
+from asyncauth.hasher import PasswordHasher
 from asyncauth.login import database as login
-from asyncauth.passwords import PasswordHasher, Scheme
+from asyncauth.passwords import Scheme
 from tests.database.feed.people import ADA, add_people
 from tests.managers import FakeClock, poll, quiet, running
 
