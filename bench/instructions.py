@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 
-import anyio
+from anyio.from_thread import start_blocking_portal
 
 from bench.counted import WORK
 from bench.data import filled
@@ -203,7 +203,7 @@ def _run(*command: str) -> "subprocess.CompletedProcess[str]":
 @contextmanager
 def _database() -> Iterator[str]:
     """Filled, until the block ends."""
-    with throw_away(["sqlite"]) as (place,), anyio.from_thread.start_blocking_portal() as portal:
+    with throw_away(["sqlite"]) as (place,), start_blocking_portal() as portal:
         crowd = filled(place.url, lambda filler: filler.crowd(USERS))
         with portal.wrap_async_context_manager(crowd):
             yield place.url

@@ -1,4 +1,4 @@
-"""Any ASGI app, here one without a framework: `uvicorn examples.asgi_app:app`."""
+"""Any ASGI app, here one without a framework: `uvicorn --lifespan on examples.asgi_app:app`."""
 
 import json
 from typing import Any

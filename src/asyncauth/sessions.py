@@ -1,5 +1,6 @@
 """Tokens begin and end here: logins by password or by trust, pairs with a refresh token, revocation, cut-offs."""
 
+import logging
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
@@ -14,6 +15,7 @@ from asyncauth.errors import (
     ConfigurationError,
     LoginError,
     RefreshReusedError,
+    TooManyAttemptsError,
     UnauthenticatedError,
 )
 from asyncauth.login.database import Login, authenticate
@@ -22,6 +24,7 @@ from asyncauth.model import Claims, TokenPair, Written, make_login_key
 from asyncauth.running import Running
 from asyncauth.tokens.refresh_tokens import is_refresh_token
 
+security = logging.getLogger("asyncauth.security")
 T = TypeVar("T")
 
 
@@ -56,7 +59,7 @@ async def log_in(running: Running, check: Callable[[], Awaitable[Login]], lifeti
 async def check_password(
     running: Running, username: str, password: str, address: str | None, *, throttled: bool = True
 ) -> Login:
-    """Whose name and password these are.
+    """Whose name and password these are. Noted in the log, without the name: many a password is typed in its place.
 
     Raises:
         LoginError, TooManyAttemptsError, BusyError, DatabaseUnavailableError: see `AuthManager.login`.
@@ -65,9 +68,14 @@ async def check_password(
     def check() -> Awaitable[Login]:
         return authenticate(running.database, running.hasher, username, password, running.now)
 
-    if running.throttle is None or not throttled:
-        return await check()
-    return await running.throttle.guard(username, password, address, check)
+    throttle = running.throttle if throttled else None
+    try:
+        login = await (check() if throttle is None else throttle.guard(username, password, address, check))
+    except (LoginError, TooManyAttemptsError) as error:
+        security.info("a login from %r was refused: %s", address, error.code)
+        raise
+    security.info("user %d logged in from %r", login.user_id, address)
+    return login
 
 
 def slide(running: Running, claims: Claims) -> str | None:

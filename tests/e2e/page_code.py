@@ -22,7 +22,9 @@ KINDS = {
     "serve": "(bash) the last command is a server, which stays until the next one or the end of the page",
     "fails": "the block ends in an error with this text in its message",
     "shown": "not run, for this reason",
-    "prepared": "first on a page: `database`, seeded and exported; or `auth`, with a started manager of that name",
+    "prepared": "first on a page: `database`, seeded and exported; `auth`, with a started manager of that name; "
+    "`airflow`, the real one; `fab`, the same with the FAB provider and its tables, with full numbers only: it is slow",
+    "typed": "(bash) what is typed at each of its prompts",
 }
 _FENCE = re.compile(r"( *)(`{3,})(\w*)(.*)")
 _MARKER = re.compile(r" *<!-- (\w+)(?:: (.+?))? -->")
@@ -50,10 +52,10 @@ class Block:
             raise PageError(f"{self.where}: there is no marker {unknown.pop()!r}; choose from {', '.join(KINDS)}")
         if self.language not in RUN | SHOWN:
             raise PageError(f"{self.where}: a fence says what it is: {', '.join(sorted(RUN | SHOWN))}")
-        for kind in ("file", "shown", "prepared"):
+        for kind in ("file", "shown", "prepared", "typed"):
             if self.markers.get(kind) == "":
                 raise PageError(f"{self.where}: the marker {kind} needs a text: <!-- {kind}: … -->")
-        if self.language in SHOWN and self.markers.keys() & {"serve", "fails"}:
+        if self.language in SHOWN and self.markers.keys() & {"serve", "fails", "typed"}:
             raise PageError(f"{self.where}: {self.language} cannot be run")
 
 

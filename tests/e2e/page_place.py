@@ -1,19 +1,24 @@
 """Where a page runs: a process that is as before afterwards, programs of its own, a server on a free port."""
 
 import os
+import re
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from tests.airflow.installed import variables
+from tests.airflow.process import find_python
 from tests.e2e.page_code import ROOT, PageError
 
-START_SECONDS = 20.0
+START_SECONDS = 120.0
+"""Airflow's server takes ten, on a machine that does nothing else."""
 COMMAND_SERVER = str(ROOT / "tests/e2e/command_server.py")
 
 
@@ -21,7 +26,7 @@ COMMAND_SERVER = str(ROOT / "tests/e2e/command_server.py")
 def same_process_afterwards(used: Path) -> Iterator[None]:
     """Environment, folder and modules are as before, whatever a page does to them."""
     environment, folder, path, modules = dict(os.environ), Path.cwd(), list(sys.path), set(sys.modules)
-    for name in [name for name in os.environ if name.startswith("ASYNCAUTH_")]:
+    for name in [name for name in os.environ if re.match("ASYNCAUTH_(?!TEST_)", name)]:
         del os.environ[name]
     try:
         yield
@@ -39,7 +44,7 @@ def same_process_afterwards(used: Path) -> Iterator[None]:
 def serve_commands(folder: Path) -> Iterator[Path]:
     """Where `command_server` runs commands; see there."""
     path = folder / "commands"
-    server = subprocess.Popen([sys.executable, COMMAND_SERVER, str(path)])
+    server = subprocess.Popen([sys.executable, COMMAND_SERVER, str(path), "asyncauth"])
     try:
         give_up = time.monotonic() + START_SECONDS
         while not path.exists():
@@ -65,10 +70,35 @@ def make_programs(folder: Path, commands: Path) -> Path:
         "make": f'exec {make} --no-print-directory --dry-run -C {shlex.quote(str(ROOT))} "$@" > /dev/null',
     }
     for name, text in programs.items():
-        program = folder / name
-        program.write_text(f"#!/bin/sh\n{text}\n")
-        program.chmod(0o700)
+        _write_program(folder / name, text)
     return folder
+
+
+def _write_program(path: Path, text: str) -> None:
+    path.write_text(f"#!/bin/sh\n{text}\n")
+    path.chmod(0o700)
+
+
+@contextmanager
+def airflow_on_path(programs: Path, folder: Path, *, fab: bool) -> Iterator[None]:
+    """`airflow` among the programs is the real one, with asyncauth installed; `fab`: and the FAB provider."""
+    folder.mkdir()
+    (folder / "installed").mkdir()
+    python = shlex.quote(find_python())
+    served = f"{shlex.quote(sys.executable)} -IS {shlex.quote(COMMAND_SERVER)} {shlex.quote(str(folder))}"
+    _write_program(
+        programs / "airflow",
+        # A server is one to be terminated: not the child of another process.
+        f'[ "${{1:-}}" = api-server ] && exec {python} -m airflow "$@"\nexec {served} --airflow {python} -- "$@"',
+    )
+    made = variables(folder / "installed", fab=fab)
+    os.environ |= {name: made[name] for name in ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE")}
+    try:
+        yield
+    finally:
+        for path in folder.glob("*.pid"):
+            with suppress(ProcessLookupError):
+                os.kill(int(path.read_text()), signal.SIGTERM)
 
 
 class Server:

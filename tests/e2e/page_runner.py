@@ -5,6 +5,7 @@ import asyncio
 import json
 import os
 import re
+import secrets
 import shlex
 import subprocess
 import sys
@@ -18,10 +19,14 @@ from typing import Any
 
 from asyncauth import close_auth_manager, create_auth_manager
 from asyncauth.testing import add_user, memory_settings
+from tests.airflow.process import FAB
+from tests.databases import FULL
 from tests.e2e.page_code import Block, PageError, matches
-from tests.e2e.page_place import Server, make_programs, same_process_afterwards
+from tests.e2e.page_place import Server, airflow_on_path, make_programs, same_process_afterwards
 
-COMMAND_SECONDS = 60.0
+COMMAND_SECONDS = 240.0
+PROMPTS = 20
+"""More than any block has."""
 _ADDRESS = re.compile(r"(?:127\.0\.0\.1|localhost):8000")
 _API_KEY_SECRET = "of the pages, and of nothing else at all"
 
@@ -38,6 +43,8 @@ class PageRunner:
         self._printed = ""
         self._server = Server(folder / "state" / "server.log")
         self._unused: dict[str, str] = {}
+        self._skipped = ""
+        """Why the rest of the page is not run; empty: it is."""
         self._life = ExitStack()
         self._loop = asyncio.Runner()
 
@@ -72,8 +79,8 @@ class PageRunner:
         markers = block.markers
         if "prepared" in markers:
             self._prepare(markers["prepared"])
-        if "shown" in markers:
-            print(f"{block.where}: not run: {markers['shown']}")
+        if reason := self._skipped or markers.get("shown"):
+            print(f"{block.where}: not run: {reason}")
         elif "file" in markers:
             self._write(block)
         elif "output" in markers:
@@ -96,8 +103,11 @@ class PageRunner:
     # ── kinds ──
 
     def _prepare(self, what: str) -> None:
+        if what in ("airflow", "fab"):
+            self._prepare_airflow(fab=what == "fab")
+            return
         if what not in ("database", "auth"):
-            raise PageError(f"nothing is prepared under the name {what!r}: choose from database, auth")
+            raise PageError(f"nothing is prepared under the name {what!r}: choose from database, auth, airflow, fab")
         made = memory_settings(export=True, refresh_tokens=True, api_key_secret=_API_KEY_SECRET)
         settings = self._life.enter_context(made)
 
@@ -112,6 +122,23 @@ class PageRunner:
 
         self._life.callback(lambda: self._loop.run(close_auth_manager()))
         self._loop.run(seed())
+
+    def _prepare_airflow(self, *, fab: bool) -> None:
+        if fab and not FULL:
+            self._skipped = "Airflow with FAB takes so long that it is run with full numbers only"
+            return
+        programs = self._state / "bin"
+        self._life.enter_context(airflow_on_path(programs, self._state / "airflow", fab=fab))
+        if fab:
+            os.environ |= {
+                "AIRFLOW_HOME": str(self.folder),
+                "AIRFLOW__CORE__AUTH_MANAGER": FAB,
+                "AIRFLOW__CORE__LOAD_EXAMPLES": "False",
+                "AIRFLOW__API_AUTH__JWT_SECRET": secrets.token_urlsafe(64),
+            }
+            for command in ("airflow db migrate", "airflow sync-perm"):
+                _, error = self._shell(command)
+                assert error is None, f"{command}: {error}"
 
     def _write(self, block: Block) -> None:
         name = block.markers["file"]
@@ -142,7 +169,7 @@ class PageRunner:
     def _run_bash(self, block: Block) -> None:
         code = block.code
         if "serve" not in block.markers:
-            self._check_end(block, *self._shell(code))
+            self._check_end(block, *self._shell(code, typed=block.markers.get("typed")))
             return
         *first, command = code.strip().splitlines()
         if first:
@@ -186,13 +213,13 @@ class PageRunner:
     def _with_port(self, code: str) -> str:
         return _ADDRESS.sub(f"127.0.0.1:{self._server.port}", code) if self._server.port else code
 
-    def _shell(self, code: str, *, merged: bool = False) -> tuple[str, str | None]:
+    def _shell(self, code: str, *, merged: bool = False, typed: str | None = None) -> tuple[str, str | None]:
         self._note_use(code)
         state = shlex.quote(str(self._state))
         script = f"set -euo pipefail\n{self._with_port(code)}\nenv -0 > {state}/environment; pwd > {state}/folder"
         done = subprocess.run(
             ["bash", "-c", script],
-            stdin=subprocess.DEVNULL,
+            input="" if typed is None else f"{typed}\n" * PROMPTS,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT if merged else subprocess.PIPE,
             check=False,

@@ -296,6 +296,11 @@ def test_doctor(run: Run, tmp_path: Path) -> None:
     assert "jwt_issuer" in unset[0]["what"]
     short = [row for row in read(run, "doctor", code=1, ASYNCAUTH_JWT_SECRET="short") if row["state"] == "WRONG"]
     assert "keys" in short[0]["what"]
+    typo = {
+        "what": "ASYNCAUTH_JWT_SECERT is no setting, and changes nothing",
+        "advice": "is ASYNCAUTH_JWT_SECRET meant?",
+    }
+    assert {"state": "note", **typo} in read(run, "doctor", ASYNCAUTH_JWT_SECERT="x")
     missing = f"sqlite+aiosqlite:///{tmp_path}/nowhere.db"
     assert "WRONG" in run("doctor", 1, ASYNCAUTH_DATABASE_URL=missing).stdout
     run("doctor", 2, ASYNCAUTH_DATABASE_URL="")

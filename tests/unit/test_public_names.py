@@ -2,6 +2,7 @@
 
 import ast
 import inspect
+import itertools
 import re
 import typing
 from collections.abc import Callable, Iterator
@@ -64,7 +65,8 @@ def functions(thing: object) -> Iterator[Callable[..., object]]:
 
 @pytest.mark.parametrize("module", MODULES)
 def test_each_module_says_what_is_public(module: str) -> None:
-    """Each name once, and it is there; a star brings those and no others."""
+    """What it is for; each name once, and it is there; a star brings those and no others."""
+    assert import_module(module).__doc__
     names = import_module(module).__all__
     assert len(names) == len(set(names)) > 0
     assert [name for name in names if name.startswith("_")] == []
@@ -102,6 +104,19 @@ def test_it_is_ours_typed_and_documented(module: str, name: str) -> None:
         assert [one for one in parameters if one not in hints] == [], function.__qualname__
         assert "return" in hints, function.__qualname__
         assert function.__doc__ or function.__name__.startswith("__"), f"{function.__qualname__} has no docstring"
+
+
+def test_each_setting_is_described() -> None:
+    """In the source alone: Python keeps no docstrings of fields."""
+    source = ast.parse((ROOT / "src/asyncauth/settings.py").read_text(encoding="utf-8"))
+    (settings,) = (node for node in source.body if isinstance(node, ast.ClassDef) and node.name == "Settings")
+    described = {
+        field.target.id
+        for field, text in itertools.pairwise(settings.body)
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
+    }
+    assert described == set(import_module("asyncauth").Settings.model_fields)
 
 
 def shown() -> Iterator[tuple[str, str, str]]:

@@ -67,6 +67,9 @@ def test_a_scheme_without_driver_takes_the_first_that_is_installed(
     monkeypatch.setattr(module, "find_spec", lambda name: None if name == "psycopg" else object())
     assert parse_url(f"{scheme}://h/d", sync=True).drivername == "postgresql+asyncpg"
     assert refusal(f"{scheme}://h/d").endswith("write postgresql+asyncpg://")
+    monkeypatch.setattr(module, "find_spec", lambda _: None)
+    with pytest.raises(ConfigurationError, match=r"driver of postgresql\+asyncpg:// is missing.*asyncauth\[postgres\]"):
+        parse_url(f"{scheme}://h/d", sync=True)
 
 
 @pytest.mark.parametrize(

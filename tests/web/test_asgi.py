@@ -20,7 +20,7 @@ from asyncauth.errors import (
 )
 from asyncauth.web.asgi import AuthMiddleware, health_app
 from asyncauth.web.gate import gate_of
-from asyncauth.web.http import Receive, Scope, Send, json_answer, refusal, respond
+from asyncauth.web.http import CLOSED, Receive, Scope, Send, json_answer, refusal, respond
 from tests.web.conftest import bearer, client
 from tests.web.websocket_driver import WebsocketDriver
 
@@ -182,8 +182,8 @@ def test_refusal(error: AuthError, status: int, headers: dict[str, str], detail:
     """The one place where errors become HTTP; what is for the log only stays there."""
     answer = refusal(error)
     assert answer.status == status
-    fixed = {"Content-Type": "application/json", "Content-Length": str(len(answer.body)), "Cache-Control": "no-store"}
-    assert answer.headers == fixed | headers
+    fixed = {"Content-Type": "application/json", "Content-Length": str(len(answer.body))}
+    assert answer.headers == fixed | CLOSED | headers
     assert answer.body.startswith(f'{{"detail":"{detail}'.encode())
 
 

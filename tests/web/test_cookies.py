@@ -187,6 +187,14 @@ def test_set_and_clear() -> None:
     assert plain.set_cookie(token) == f"token={token}; Path=/api; HttpOnly; SameSite=Strict"
 
 
+def test_a_token_that_browsers_would_drop_is_refused() -> None:
+    """Name and value together may have 4096 bytes, as RFC 6265bis and ASVS 3.3.5 say."""
+    longest = "a" * (4096 - len(COOKIE.name))
+    assert len(COOKIE.set_cookie(longest).partition(";")[0]) == 4096 + len("=")
+    with pytest.raises(InvalidValueError, match="4096 bytes"):
+        COOKIE.set_cookie(longest + "a")
+
+
 @pytest.mark.parametrize("token", ["", "a b", "a;b", "a\r\nSet-Cookie: x=y", 'a"b', "ä", "a,b"])
 def test_a_token_that_breaks_the_header_is_refused(token: str) -> None:
     """No attribute and no second header can be smuggled in."""

@@ -30,6 +30,7 @@ async def test_others_verify_with_it(settings: Settings, tmp_path: Path, algorit
         token = auth.issue_token(7)
     assert (answer.status_code, answer.headers["content-type"]) == (200, "application/jwk-set+json")
     assert answer.headers["cache-control"] == "public, max-age=61"
+    assert answer.headers["x-content-type-options"] == "nosniff"
     keys = answer.json()["keys"]
     assert len(keys) == 2
     assert not any(PRIVATE & key.keys() for key in keys)

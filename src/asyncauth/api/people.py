@@ -98,7 +98,6 @@ async def create_api_key(
         auth, username=username, name=body.name, scopes=scopes, expires_at=body.expires_at, actor=actor
     )
     made = take_value(response, written)
-    response.headers["Cache-Control"] = "no-store"
     return NewApiKeyResponse(id=made.id, key=made.text)
 
 

@@ -8,15 +8,16 @@ from typing import Any
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from pydantic import BaseModel, Field
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Match
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from asyncauth.api.bodies import limited
 from asyncauth.errors import AuthError, BodyTooLargeError, UnauthenticatedError, UnavailableError
-from asyncauth.web.http import json_answer, refusal
+from asyncauth.web.http import CLOSED, refusal
 
 Handler = Callable[[Request], Coroutine[Any, Any, Response]]
 PROBLEM_TYPE = "application/problem+json"
@@ -53,15 +54,24 @@ class Problem(BaseModel):
 
 
 class _Route(APIRoute):
-    """One that knows of the other methods of its path: `Allow` names them all (RFC 9110 section 15.5.6)."""
+    """One whose answers all have `CLOSED` (of tokens: RFC 6749 section 5.1), and that knows of the other methods of its
+    path: `Allow` names them all (RFC 9110 section 15.5.6)."""
 
     async def handle(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Starlette's place for a method that a path does not have."""
+
+        async def closed(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(raw=message["headers"])
+                for name, value in CLOSED.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
         if scope["method"] in (self.methods or ()):
-            await super().handle(scope, receive, send)
+            await super().handle(scope, receive, closed)
         else:
             allowed = [method for method in _METHODS if _is_served({**scope, "method": method})]
-            await self.refuse_method({"Allow": ", ".join(allowed)})(scope, receive, send)
+            await self.refuse_method({"Allow": ", ".join(allowed)})(scope, receive, closed)
 
     def refuse_method(self, headers: dict[str, str]) -> Response:
         """The answer, as FAB's app gives it; routes of another form give theirs."""
@@ -166,10 +176,4 @@ def _problem(
 ) -> Response:
     content = {"type": f"urn:asyncauth:problem:{code}", "title": HTTPStatus(status).phrase, "status": status}
     content |= {"detail": detail} | ({} if errors is None else {"errors": errors})
-    fixed = json_answer(status, "").headers
-    return Response(
-        json.dumps(content, separators=(",", ":")),
-        status,
-        {"Cache-Control": fixed["Cache-Control"], **(headers or {})},
-        media_type=PROBLEM_TYPE,
-    )
+    return Response(json.dumps(content, separators=(",", ":")), status, headers, media_type=PROBLEM_TYPE)

@@ -19,6 +19,7 @@ from asyncauth.bootstrap import close_auth_manager, create_auth_manager, get_aut
 from asyncauth.errors import InvalidValueError
 from asyncauth.settings import Settings
 from asyncauth.web.cookies import CookiePolicy
+from asyncauth.web.http import CLOSED
 from asyncauth.web.starlette import current_user, health_routes, install, jwks_routes
 
 MAX_BODY_BYTES = 16 * 1024
@@ -88,14 +89,14 @@ async def log_in(request: Request) -> Response:
         raise InvalidValueError("send a JSON object with username and password, both text")
     address = request.client.host if request.client is not None else None
     token = await get_auth_manager().login(username, password, address)
-    return JSONResponse({"access_token": token, "token_type": "bearer"}, headers={"Cache-Control": "no-store"})
+    return JSONResponse({"access_token": token, "token_type": "bearer"}, headers=CLOSED)
 
 
 async def read_me(request: Request) -> Response:
     """Who sends this."""
     user = current_user(request)
     me = {"id": user.id, "username": user.username, "roles": [role.name for role in user.roles]}
-    return JSONResponse(me, headers={"Cache-Control": "no-store"})
+    return JSONResponse(me, headers=CLOSED)
 
 
 async def _read_object(request: Request) -> dict[str, Any]:

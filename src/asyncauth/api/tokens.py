@@ -4,7 +4,7 @@ from functools import partial
 from typing import Any
 
 from fastapi import APIRouter, Body, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import RedirectResponse
 
 from asyncauth.api.parts import Manager, address_of
 from asyncauth.api.problems import FabRoute, fab_errors
@@ -27,18 +27,14 @@ def token_routes(login_url: str, *, throttled: bool = True) -> APIRouter:
     log_in = partial(_log_in, throttled=throttled)
 
     @router.post("/token", status_code=201, responses=_ERRORS)
-    async def create_token(
-        request: Request, response: Response, auth: Manager, body: dict[str, Any] = _CREDENTIALS
-    ) -> LoginResponse:
+    async def create_token(request: Request, auth: Manager, body: dict[str, Any] = _CREDENTIALS) -> LoginResponse:
         """Give a token for a user name (in any case) or e-mail, and a password."""
-        return await log_in(request, response, auth, body, None)
+        return await log_in(request, auth, body, None)
 
     @router.post("/token/cli", status_code=201, responses=_ERRORS)
-    async def create_token_cli(
-        request: Request, response: Response, auth: Manager, body: dict[str, Any] = _CREDENTIALS
-    ) -> LoginResponse:
+    async def create_token_cli(request: Request, auth: Manager, body: dict[str, Any] = _CREDENTIALS) -> LoginResponse:
         """The same for command lines: it lives for `jwt_cli_expiration_seconds`."""
-        return await log_in(request, response, auth, body, auth.settings.jwt_cli_expiration_seconds)
+        return await log_in(request, auth, body, auth.settings.jwt_cli_expiration_seconds)
 
     @router.get("/logout", status_code=307, response_class=RedirectResponse)
     async def logout(request: Request) -> RedirectResponse:
@@ -54,7 +50,6 @@ def token_routes(login_url: str, *, throttled: bool = True) -> APIRouter:
 
 async def _log_in(
     request: Request,
-    response: Response,
     auth: AuthManager,
     body: dict[str, Any],
     lifetime_seconds: int | None,
@@ -64,7 +59,6 @@ async def _log_in(
     username, password = body.get("username"), body.get("password")
     if not (isinstance(username, str) and isinstance(password, str) and username and password):
         raise InvalidValueError("Username and password must be provided")
-    response.headers["Cache-Control"] = "no-store"  # RFC 6749 section 5.1
     address = address_of(request)
     token = await auth.login(username, password, address, lifetime_seconds=lifetime_seconds, throttled=throttled)
     return LoginResponse(access_token=token)

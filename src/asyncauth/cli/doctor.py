@@ -1,8 +1,10 @@
 """`asyncauth doctor`: looks at everything and says what to do."""
 
+import os
 import stat
 import time
 from collections.abc import Iterator
+from difflib import get_close_matches
 from pathlib import Path
 
 import anyio
@@ -21,6 +23,7 @@ from asyncauth.settings import Settings
 from asyncauth.tokens.foreign import load_all
 
 _REDIS_SECONDS = 5.0
+_PREFIX = "ASYNCAUTH_"
 
 
 def doctor(database_url: Url = None, output: Output = Form.table) -> None:
@@ -69,6 +72,11 @@ async def _examine(database_url: str | None) -> list[Finding]:
 
 def _settings(settings: Settings) -> Iterator[Finding]:
     yield Finding(ok=True, what="the settings can be read")
+    known = [f"{_PREFIX}{name.upper()}" for name in Settings.model_fields]
+    for name in sorted(os.environ):
+        if name.upper().startswith(_PREFIX) and name.upper().removesuffix("_FILE") not in known:
+            (meant,) = get_close_matches(name.upper(), known, 1, 0)
+            yield Finding(ok=True, what=f"{name} is no setting, and changes nothing", advice=f"is {meant} meant?")
     for name in ("issuer", "audience"):
         if getattr(settings, f"jwt_allow_any_{name}"):
             advice = f"set ASYNCAUTH_JWT_{name.upper()}, so that tokens of other services with this key are refused"

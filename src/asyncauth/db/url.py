@@ -23,7 +23,7 @@ _SYNC = {
     "mariadb+mysqldb": ("MySQLdb", "mysqlclient"),
     "sqlite+pysqlite": ("sqlite3", "a Python with sqlite3"),
 }
-_PREFERRED = {  # for a scheme that names no driver: the first that is installed
+_PREFERRED = {  # for a scheme that names no driver: the first that is installed, else what `_SUGGESTED` says
     "postgresql": ("postgresql+psycopg", "postgresql+asyncpg", "postgresql+psycopg2"),
     "mysql": ("mysql+pymysql", "mysql+mysqldb"),
     "mariadb": ("mariadb+pymysql", "mariadb+mysqldb"),
@@ -96,7 +96,7 @@ def _with_driver(url: URL, *, sync: bool) -> URL:
             scheme = scheme.replace(alias, dialect, 1)
     if sync and scheme in _PREFERRED:
         candidates = _PREFERRED[scheme]
-        scheme = next((name for name in candidates if find_spec(known[name][0])), candidates[0])
+        scheme = next((name for name in candidates if find_spec(known[name][0])), _SUGGESTED[scheme])
     if scheme not in known:
         suggested = _SUGGESTED.get(scheme.split("+")[0])
         advice = f"write {suggested}://" if suggested else f"use one of {', '.join(f'{name}://' for name in _ASYNC)}"

@@ -10,7 +10,7 @@ from jinja2 import DictLoader, Environment, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
 FOLDER = Path(__file__).parent
-STATIC = {"/static/pages.css": "text/css", "/static/icon.svg": "image/svg+xml"}
+STATIC = {"/static/pages.css": "text/css", "/static/icon.svg": "image/svg+xml; charset=utf-8"}
 """Files for all pages, which anybody may have."""
 _POLICY = "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'"
 
@@ -25,6 +25,7 @@ def make_headers(*, framed: bool) -> dict[str, str]:
         "X-Content-Type-Options": "nosniff",
         "X-Frame-Options": "SAMEORIGIN" if framed else "DENY",
         "Cross-Origin-Opener-Policy": "same-origin",
+        "Cross-Origin-Resource-Policy": "same-origin",
     }
 
 

@@ -10,6 +10,7 @@ from asyncauth.manager import AuthManager
 from asyncauth.web.cookies import CookiePolicy
 from asyncauth.web.gate import GATE, Gate, GateMiddleware
 from asyncauth.web.http import (
+    CLOSED,
     Answer,
     ASGIApp,
     Message,
@@ -158,8 +159,8 @@ class JwksApp(_AnswerApp):
             return refusal(error)
         # A key signs only after two of these times, so nobody who asks again in time meets an unknown one.
         age = int(manager.settings.jwt_keys_refresh_seconds)
-        headers = {"Content-Type": "application/jwk-set+json", "Cache-Control": f"public, max-age={age}"}
-        return Answer(200, {**headers, "Content-Length": str(len(body))}, body)
+        headers = {"Content-Type": "application/jwk-set+json", "Content-Length": str(len(body))}
+        return Answer(200, {**headers, **CLOSED, "Cache-Control": f"public, max-age={age}"}, body)
 
 
 def jwks_app(auth: AuthManager | None = None) -> JwksApp:

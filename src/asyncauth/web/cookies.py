@@ -18,6 +18,8 @@ _NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")  # token of RFC 9110 section 
 _PATH = re.compile(r"/[!-:<-~]*")  # visible ASCII without the semicolon
 _ORIGIN = re.compile(r"https?://[a-z0-9._\[\]:-]+")  # as browsers write it: in lower case, without a default port
 _VALUE = re.compile(r"[A-Za-z0-9._~+/=-]+")
+_MAX_BYTES = 4096
+"""Of name and value: of more, browsers keep nothing (RFC 6265bis section 5.6), and nobody would be told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,9 +55,15 @@ class CookiePolicy:
             raise ConfigurationError(f"a cookie named {self.name!r} must be secure")
 
     def set_cookie(self, token: str, *, max_age_seconds: int | None = None) -> str:
-        """Value of a Set-Cookie header that hands the token to a browser; without an age until the browser closes."""
+        """Value of a Set-Cookie header that hands the token to a browser; without an age until the browser closes.
+
+        Raises:
+            InvalidValueError: the token cannot stand in a cookie, or is longer than browsers keep.
+        """
         if not _VALUE.fullmatch(token):
             raise InvalidValueError("the token holds a character that no cookie carries")
+        if len(self.name) + len(token) > _MAX_BYTES:
+            raise InvalidValueError(f"name and token are longer than the {_MAX_BYTES} bytes that browsers keep")
         return self._header(token, max_age_seconds)
 
     def clear_cookie(self) -> str:

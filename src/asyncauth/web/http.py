@@ -33,6 +33,12 @@ ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 CONSISTENCY_HEADER = b"x-consistency-token"
 """Request header with the token of a change that must be known before the request is answered."""
+CLOSED = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "X-Content-Type-Options": "nosniff",
+}
+"""Headers of every answer that is data: no cache keeps it, and no browser takes it for a page, a script or a frame."""
 _LENGTHS = frozenset(map(len, (b"authorization", b"cookie", CONSISTENCY_HEADER)))
 PRESENTED = (TokenError, UserNotFoundError, UserInactiveError)
 """Refusals of a token that came; only these are called `invalid_token` (RFC 6750 section 3.1)."""
@@ -47,10 +53,10 @@ class Answer(NamedTuple):
 
 
 def json_answer(status: int, detail: str, headers: Mapping[str, str] | None = None) -> Answer:
-    """A response that no cache keeps, with `{"detail": …}` as its body."""
+    """A response with `CLOSED`, and `{"detail": …}` as its body."""
     body = json.dumps({"detail": detail}, separators=(",", ":")).encode()
-    fixed = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Cache-Control": "no-store"}
-    return Answer(status, {**fixed, **(headers or {})}, body)
+    fixed = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+    return Answer(status, {**fixed, **CLOSED, **(headers or {})}, body)
 
 
 def refusal(error: AuthError) -> Answer:

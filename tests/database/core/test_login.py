@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -113,6 +114,22 @@ async def test_a_login_is_noted_as_fab_does(auth: AuthManager, engine: AsyncEngi
         assert (attempt, (row.login_count, row.fail_login_count)) == (attempt, expected)
         assert (row.last_login is not None) is (attempt >= 3)
         assert row.changed_on is None
+
+
+async def test_a_login_stands_in_the_log(
+    auth: AuthManager, engine: AsyncEngine, hashes: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who came in from where, and that somebody did not; never what was typed, which may be a password (ASVS 16.3)."""
+    async with engine.begin() as connection:
+        ada = await add_user(connection, password=hashes["scrypt"])
+    with caplog.at_level(logging.INFO, "asyncauth.security"):
+        await auth.login("ada", PASSWORD, "192.0.2.1")
+        for username, password in (("ada", "wrong"), (PASSWORD, PASSWORD), ("", "")):
+            with refused():
+                await auth.login(username, password, "192.0.2.7\nuser 1")
+    said = [record.getMessage() for record in caplog.records if record.name == "asyncauth.security"]
+    no = "a login from '192.0.2.7\\nuser 1' was refused: login_refused"
+    assert said == [f"user {ada} logged in from '192.0.2.1'", no, no, no]
 
 
 async def test_logins_at_once_all_count(auth: AuthManager, engine: AsyncEngine, hashes: dict[str, str]) -> None:

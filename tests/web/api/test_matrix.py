@@ -8,6 +8,7 @@ from fastapi import FastAPI
 
 from asyncauth import AuthManager, admin
 from asyncauth.api import make_app
+from asyncauth.web.http import CLOSED
 from tests.rows import Pair
 from tests.web.api.conftest import AUDIT, EVERY, FAB, OURS, READ, fab_pairs, make_user, user_body
 from tests.web.conftest import bearer
@@ -76,6 +77,11 @@ def _fill(path: str, key_id: int) -> str:
     return filled.replace("{name}", "staff" if "/groups/" in path else "Target")
 
 
+def _is_closed(answer: httpx.Response) -> bool:
+    """Kept by no cache, and taken for nothing but data."""
+    return {name: answer.headers.get(name) for name in CLOSED} == CLOSED
+
+
 async def _prepare(auth: AuthManager) -> int:
     """What the routes act on."""
     await admin.create_role(auth, "Target")
@@ -99,6 +105,7 @@ async def test_who_may_do_what(
             for headers in ({}, weak, root):
                 answer = await http.request(method, _fill(path, key_id), headers=headers)
                 assert answer.status_code == 405, (method, path)
+                assert _is_closed(answer), (method, path)
             continue
         need, success, body = operation
         declared = set(DOCUMENT[path][method.lower()]["responses"])
@@ -108,6 +115,7 @@ async def test_who_may_do_what(
         ) -> int:
             answer = await http.request(method, _fill(path, key_id), headers=headers, json=body)
             assert str(answer.status_code) in declared, answer.text
+            assert _is_closed(answer), (method, path, answer.status_code)
             return answer.status_code
 
         if need == OPEN:

@@ -250,7 +250,7 @@ async def test_form_bodies(admin_browser: Browser, http: httpx.AsyncClient) -> N
 
 
 async def test_headers_of_every_answer(admin_browser: Browser, auth: AuthManager) -> None:
-    """Nothing is kept, framed, sniffed or scripted, errors and redirects included."""
+    """Nothing is kept, framed, sniffed, scripted or given to other sites, errors and redirects included."""
     await make_user(auth, "ada")
     answers = [await admin_browser.get(address(page), follow=False) for page in GETS]
     answers += [await admin_browser.post(address(page), {}, follow=False) for page in POSTS]
@@ -262,7 +262,8 @@ async def test_headers_of_every_answer(admin_browser: Browser, auth: AuthManager
     for answer in answers:
         assert answer.headers["Cache-Control"] == "no-store"
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert answer.headers["Referrer-Policy"] == "same-origin"
+        policies = [f"Cross-Origin-{what}-Policy" for what in ("Opener", "Resource")]
+        assert [answer.headers[name] for name in ("Referrer-Policy", *policies)] == ["same-origin"] * 3
         policy = dict(part.strip().split(" ", 1) for part in answer.headers["Content-Security-Policy"].split(";"))
         assert (policy["default-src"], policy["frame-ancestors"], policy["base-uri"]) == ("'none'",) * 3
         assert policy["form-action"] == policy["style-src"] == "'self'"
@@ -300,7 +301,7 @@ async def test_static_files(admin_browser: Browser, http: httpx.AsyncClient) -> 
     page = await admin_browser.get("/auth/")
     for rel, path, kind in (
         ("stylesheet", r"/auth/static/pages\.css", "text/css; charset=utf-8"),
-        ("icon", r"/auth/static/icon\.svg", "image/svg+xml"),
+        ("icon", r"/auth/static/icon\.svg", "image/svg+xml; charset=utf-8"),
     ):
         link = page.root.one("link", rel=rel).attributes["href"]
         assert re.fullmatch(rf"{path}\?v=[0-9a-f]{{12}}", link)
