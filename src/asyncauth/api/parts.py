@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Iterable
 from typing import Annotated, Any, TypeVar
 
 from fastapi import Depends, Header, Path, Query
+from fastapi.exceptions import RequestValidationError
 from starlette.requests import Request
 from starlette.responses import Response
 
@@ -56,17 +57,33 @@ def address_of(request: Request) -> str | None:
     return request.client.host if request.client is not None else None
 
 
+def _refuse_repeated(request: Request) -> None:
+    """No parameter of ours is a list: of two values one would be left unread, and a proxy or a log may have read that.
+
+    Raises:
+        RequestValidationError: one stands in the query twice (422).
+    """
+    names = [name for name, _ in request.query_params.multi_items()]
+    if len(names) > len(request.query_params):
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        raise RequestValidationError(
+            [{"type": "repeated", "loc": ("query", name), "msg": "Input should be given once"} for name in repeated]
+        )
+
+
 def acting(action: str, resource: str) -> Any:
     """A dependency that lets only users in who may do `action` on `resource`, and gives who asks for the change."""
     allowed = Depends(requires(action, resource))
 
     async def actor(request: Request, user: Annotated[User, allowed]) -> Actor:
+        _refuse_repeated(request)
         return Actor.of(user, address_of(request))
 
     return Depends(actor)
 
 
 async def _self(request: Request, user: CurrentUser) -> tuple[User, Actor]:
+    _refuse_repeated(request)
     return user, Actor.of(user, address_of(request))
 
 

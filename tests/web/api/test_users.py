@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from asyncauth import AuthManager, admin
 from asyncauth.api import make_app
 from asyncauth.errors import LoginError
-from tests.web.api.conftest import FAB, Call, user_body
+from tests.web.api.conftest import FAB, OURS, Call, user_body
 
 
 async def test_make_read_change_delete(call: Call, auth: AuthManager) -> None:
@@ -90,6 +90,23 @@ async def test_what_has_not_the_form(call: Call) -> None:
     for content in (b'{"username": "\\ud800", "password": NaN}', b"{", b"\xff", b"[" * 100_000):
         answer = await call("POST", f"{FAB}/users", content=content, headers={"Content-Type": "application/json"})
         assert answer.status_code in {400, 422}, answer.text
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        (f"{FAB}/users?limit=1&offset=0&limit=0.0", "limit"),
+        (f"{FAB}/users?offset=1&offset=1", "offset"),
+        (f"{OURS}/audit?subject_kind=user&subject_kind=planet", "subject_kind"),
+        (f"{OURS}/users/root/api-keys?one=1&one=2", "one"),
+    ],
+)
+async def test_a_parameter_that_comes_twice(call: Call, path: str, name: str) -> None:
+    """FAB reads the last one and says nothing."""
+    answer = await call("GET", path)
+    assert answer.status_code == 422
+    findings = answer.json().get("errors") or answer.json()["detail"]
+    assert [(one["type"], one["loc"]) for one in findings] == [("repeated", ["query", name])]
 
 
 async def test_taken_names(call: Call) -> None:
