@@ -94,6 +94,12 @@ raise ValueError(f"no {answer()}")
 exit 3
 ```
 
+<!-- typed: correct horse -->
+```bash
+read first; read again
+test "$first, $again" = "correct horse, correct horse"
+```
+
 <!-- shown: nobody has such a cluster -->
 ```bash
 false
@@ -134,6 +140,8 @@ def test_a_page_with_all_kinds(tmp_path: Path, commands: Path, capsys: pytest.Ca
         ("```python\nx", "does not end"),
         ("<!-- runn -->\n```bash\ntrue\n```", "no marker 'runn'"),
         ("<!-- shown -->\n```bash\ntrue\n```", "needs a text"),
+        ("<!-- typed -->\n```bash\ntrue\n```", "needs a text"),
+        ("<!-- typed: y -->\n```bash\nread a; test $a = n\n```", "exit code 1"),
         ("<!-- fails -->\n```text\ntrue\n```", "cannot be run"),
         ("```bash\nfalse\ntrue\n```", "exit code 1"),
         ("```bash\necho $UNSET\n```", "unbound variable"),

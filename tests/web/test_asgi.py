@@ -226,3 +226,15 @@ async def test_a_refusal_is_logged_with_its_code_and_without_its_token(
         "401 token_malformed",
     ]
     assert token not in caplog.text
+
+
+async def test_whoever_forgot_the_manager_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    """At a level that is seen where nobody set logging up."""
+
+    async def nothing(_: Scope, __: Receive, ___: Send) -> None:
+        raise AssertionError
+
+    async with client(AuthMiddleware(nothing)) as http:
+        assert (await http.get("/", headers=bearer("a.b.c"))).status_code == 503
+    (said,) = [record for record in caplog.records if record.name == "asyncauth.web"]
+    assert (said.levelname, "create_auth_manager" in said.getMessage()) == ("WARNING", True)

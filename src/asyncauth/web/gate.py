@@ -194,7 +194,9 @@ def gate_of(scope: ScopeView) -> Gate:
     """
     gate: Gate | None = scope.get(GATE)
     if gate is None:
-        raise ConfigurationError("asyncauth is not installed in this app: see the module of your framework")
+        raise ConfigurationError(
+            "asyncauth is not installed in this app: call install(app), or give Litestar an AuthPlugin()"
+        )
     return gate
 
 

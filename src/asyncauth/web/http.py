@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from asyncauth.errors import (
     AuthError,
+    ClosedError,
     CredentialsMissingError,
     MalformedTokenError,
     TokenError,
@@ -69,7 +70,9 @@ def refusal(error: AuthError) -> Answer:
     """
     if error.status == 500:
         raise error
-    log.info("%d %s: %r", error.status, error.code, str(error))
+    # Whoever forgot to start a manager would else see nothing but 503.
+    level = logging.WARNING if isinstance(error, ClosedError) else logging.INFO
+    log.log(level, "%d %s: %r", error.status, error.code, str(error))
     if isinstance(error, UnauthenticatedError):
         challenge = 'Bearer error="invalid_token"' if isinstance(error, PRESENTED) else "Bearer"
         return json_answer(error.status, error.public_message, {"WWW-Authenticate": challenge})
