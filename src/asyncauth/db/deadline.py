@@ -24,7 +24,7 @@ async def given_up(connection: AsyncConnection, deadline: float) -> AsyncIterato
     Raises:
         ConnectionResetError: the connection was lost, and the driver stumbled over that.
     """
-    driver: Any = (await connection.get_raw_connection()).driver_connection
+    driver: Any = connection.sync_connection.connection.driver_connection  # type: ignore[union-attr]
     sooner_seconds = (deadline - asyncio.get_running_loop().time()) / 10
     try:
         with cut_off(driver, deadline - sooner_seconds):

@@ -6,7 +6,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any, TypeVar
 
-from sqlalchemy import URL, Executable, event
+from sqlalchemy import URL, Connection, Executable, event
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.pool import AsyncAdaptedQueuePool
@@ -70,7 +70,11 @@ def connect_args(driver: str, timeout_seconds: float) -> dict[str, Any]:
             return {"connect_timeout": max(1, round(timeout_seconds))}
         case "aiomysql":
             return {"connect_timeout": timeout_seconds}
-        case _:  # asyncpg: to connect; aiosqlite: to wait for another writer
+        case "aiosqlite":
+            from asyncauth.db import sqlite  # which only those have who use it
+
+            return {"timeout": timeout_seconds, "async_creator_fn": sqlite.connect}  # to wait for another writer
+        case _:  # to connect
             return {"timeout": timeout_seconds}
 
 
@@ -172,16 +176,25 @@ class Database:
 
     async def _read_once(self, work: Callable[[AsyncSession], Awaitable[T]], deadline: float) -> T:
         async with self._connected(deadline) as connection:
-            if self.dialect == "sqlite":
-                # The driver sends no BEGIN before a SELECT: two of them would see two states.
-                await connection.exec_driver_sql("BEGIN")
-            elif not self._repeatable_read:
-                await connection.execution_options(**_snapshot(self.dialect))
-            async with AsyncSession(connection, expire_on_commit=False, autoflush=False) as session:
+            await connection.run_sync(self._begin)  # all of it in one greenlet
+            session = AsyncSession(connection, expire_on_commit=False, autoflush=False)
+            try:
                 result = await work(session)
-                if self.dialect == "postgresql":
-                    await session.commit()  # at a rollback psycopg forgets the statements that it has prepared
-                return result
+            finally:
+                session.sync_session.close()  # without a word to the database: the transaction is the connection's
+            if self.dialect == "postgresql":
+                await connection.commit()  # at a rollback psycopg forgets the statements that it has prepared
+            return result
+
+    def _begin(self, connection: Connection) -> None:
+        if self.dialect != "sqlite" and not self._repeatable_read:
+            connection.execution_options(**_snapshot(self.dialect))
+        connection.begin()
+        if self.dialect == "sqlite":
+            # The driver sends no BEGIN before a SELECT: two of them would see two states.
+            cursor = connection.connection.cursor()
+            cursor.execute("BEGIN")
+            cursor.close()
 
     @asynccontextmanager
     async def _connected(self, deadline: float) -> AsyncIterator[AsyncConnection]:

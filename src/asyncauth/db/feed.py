@@ -24,6 +24,7 @@ from sqlalchemy import (
     cast,
     func,
     literal,
+    literal_column,
     or_,
     select,
 )
@@ -105,14 +106,15 @@ class News:
     """Why nothing known before can be relied on; None: it can."""
 
 
-def unseen(dialect: str) -> ColumnElement[bool]:
-    """The condition for records that may be new; a few known ones can be among them."""
+def unseen(dialect: str, *, gaps: bool = True) -> ColumnElement[bool]:
+    """The condition for records that may be new; a few known ones can be among them. `gaps`: whether the position may
+    have any."""
     id_ = changes.c.id
     conditions: list[ColumnElement[bool]] = [id_ > bindparam("last", type_=BigInteger)]
     if dialect == "postgresql":
         running = bindparam("running", type_=ARRAY(BigInteger))
         conditions += [changes.c.xid >= bindparam("xmax", type_=BigInteger), changes.c.xid == any_(running)]
-    elif dialect != "sqlite":
+    elif dialect != "sqlite" and gaps:
         conditions += [
             id_.between(bindparam(f"low{number}", type_=BigInteger), bindparam(f"high{number}", type_=BigInteger))
             for number in range(_RANGES)
@@ -120,13 +122,21 @@ def unseen(dialect: str) -> ColumnElement[bool]:
     return or_(*conditions)
 
 
-def tail_column(dialect: str) -> ColumnElement[str | None]:
+def tail_column(dialect: str, *, gaps: bool = True) -> ColumnElement[str | None]:
     """The records that may be new, but for those that end tokens, as one text `count;id:kind:item,…,`, to select beside
-    something else in the same snapshot; NULL: none."""
-    item = func.coalesce(cast(changes.c.item, String(20)), "")
-    entry = cast(changes.c.id, String(20)).concat(":").concat(changes.c.kind).concat(":").concat(item).concat(",")
-    text = cast(func.count(), String(20)).concat(";").concat(func.aggregate_strings(entry, ""))
-    return select(text).where(*(changes.c.kind != kind for kind in _ASIDE), unseen(dialect)).scalar_subquery()
+    something else in the same snapshot; NULL: none. `gaps`: as `unseen`."""
+    item = func.coalesce(cast(changes.c.item, String(20)), _constant(""))
+    colon = _constant(":")
+    entry = cast(changes.c.id, String(20)).concat(colon).concat(changes.c.kind).concat(colon).concat(item)
+    entries = func.aggregate_strings(entry.concat(_constant(",")), "")
+    text = cast(func.count(), String(20)).concat(_constant(";")).concat(entries)
+    kinds = (changes.c.kind != _constant(kind) for kind in _ASIDE)
+    return select(text).where(*kinds, unseen(dialect, gaps=gaps)).scalar_subquery()
+
+
+def _constant(text: str) -> ColumnElement[str]:
+    """Written into the statement: as parameters they would be sent, and by some drivers quoted, for every user."""
+    return literal_column(f"'{text}'", String)
 
 
 def parse_tail(text: str | None) -> list[Record]:

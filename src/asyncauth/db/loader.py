@@ -1,6 +1,6 @@
 """A user id → a frozen User with all permissions, read in one snapshot. Nothing of the ORM leaves this file."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cache
 from operator import is_
@@ -8,16 +8,16 @@ from typing import Any
 
 from sqlalchemy import Select, bindparam, select
 from sqlalchemy.ext.asyncio import AsyncSession
-from sqlalchemy.orm import QueryableAttribute, selectinload
+from sqlalchemy.orm import QueryableAttribute, Session, selectinload
 
 from asyncauth.cache import Entry
 from asyncauth.clock import Clock
 from asyncauth.db.engine import Database
 from asyncauth.db.feed import Position, Record, parse_tail, tail_column
-from asyncauth.db.permissions import PermissionReader
+from asyncauth.db.permissions import PermissionReader, Texts
 from asyncauth.db.tables import UserRow, roles
 from asyncauth.errors import UnknownRoleError, UserInactiveError, UserNotFoundError
-from asyncauth.model import Role, User
+from asyncauth.model import PermissionKey, Role, User
 
 _MAX_ROLE_TUPLES = 50_000
 _LAST_ID = 2**31 - 1
@@ -34,6 +34,23 @@ class Loaded:
     roles_deadline: float
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What the statements of a load brought."""
+
+    row: UserRow
+    names: Mapping[int, str]
+    """Of all roles held, by id."""
+    known: Mapping[int, Entry[Role]]
+    """Those of them that are in memory."""
+    missing: Collection[int]
+    """Those that are not."""
+    texts: Texts
+    """What these permit."""
+    sent: float
+    """When the first statement was sent."""
+
+
 class Loader:
     """Loads users: at most 2 statements when their roles are known, at most 3 when nothing is, whatever the number of
     roles and permissions.
@@ -48,8 +65,6 @@ class Loader:
         self._database = database
         self._clock = clock
         self._held = UserRow.all_roles if group_roles else UserRow.direct_roles
-        self._user = _user_statement(self._held, database.dialect)
-        self._role = _role_statement(database.dialect)
         self._permissions = PermissionReader(database.dialect)
         self._role_tuples: dict[tuple[int, ...], tuple[Role, ...]] = {}
 
@@ -75,16 +90,13 @@ class Loader:
         if not 0 < user_id <= _LAST_ID:  # drivers refuse larger numbers, each with an error of its own
             raise UserNotFoundError(f"no user has the id {user_id}")
 
+        parameters = {"user_id": user_id, **position.parameters()}
+        statement = _user_statement(self._held, self._database.dialect, gaps=bool(position.gaps))
+
         async def work(session: AsyncSession) -> Loaded:
-            sent = self._clock.elapsed()
-            found = (await session.execute(self._user, {"user_id": user_id, **position.parameters()})).one_or_none()
-            if found is None:
-                raise UserNotFoundError(f"user {user_id} does not exist")
-            row: UserRow = found[0]
-            if row.active is not True:
-                raise UserInactiveError(f"user {user_id} is inactive")
-            learn(parse_tail(found[1]))
-            return await self._finish(session, row, sent, known_role)
+            found = await session.run_sync(self._read, statement, parameters, learn, known_role)
+            keys = await self._permissions.parse(session, found.missing, found.texts)
+            return self._put_together(found, keys)
 
         return await self._database.read(work)
 
@@ -104,7 +116,8 @@ class Loader:
 
         async def work(session: AsyncSession) -> tuple[Role, float]:
             sent = self._clock.elapsed()
-            rows = await session.execute(self._role, {"name": name, **position.parameters()})
+            statement = _role_statement(self._database.dialect)
+            rows = await session.execute(statement, {"name": name, **position.parameters()})
             found = next((row for row in rows if row.name == name), None)  # collations fold case and accents
             if found is None:
                 raise UnknownRoleError(f"role `{name}` does not exist")
@@ -117,20 +130,38 @@ class Loader:
 
         return await self._database.read(work)
 
-    async def _finish(
-        self, session: AsyncSession, row: UserRow, sent: float, known_role: Callable[[int], Entry[Role] | None]
-    ) -> Loaded:
+    def _read(
+        self,
+        session: Session,
+        statement: "Select[UserRow, str | None]",
+        parameters: dict[str, Any],
+        learn: Callable[[list[Record]], None],
+        known_role: Callable[[int], Entry[Role] | None],
+    ) -> _Found:
+        """All statements, one after the other: SQLAlchemy begins a greenlet for whatever it is asked to wait for."""
+        sent = self._clock.elapsed()
+        found = session.execute(statement, parameters).one_or_none()
+        if found is None:
+            raise UserNotFoundError(f"user {parameters['user_id']} does not exist")
+        row: UserRow = found[0]
+        if row.active is not True:
+            raise UserInactiveError(f"user {row.id} is inactive")
+        learn(parse_tail(found[1]))
         names = {role.id: role.name for role in getattr(row, self._held.key)}
         entries = {role_id: known_role(role_id) for role_id in names}
-        known = {role_id: entry.value for role_id, entry in entries.items() if entry is not None}
+        known = {role_id: entry for role_id, entry in entries.items() if entry is not None}
         missing = names.keys() - known.keys()
-        keys = await self._permissions.read(session, missing) if missing else {}
-        new = {role_id: Role(role_id, names[role_id], keys[role_id]) for role_id in missing}
+        return _Found(row, names, known, missing, self._permissions.fetch(session, missing) if missing else (), sent)
+
+    def _put_together(self, found: _Found, keys: Mapping[int, frozenset[PermissionKey]]) -> Loaded:
+        new = {role_id: Role(role_id, found.names[role_id], keys[role_id]) for role_id in found.missing}
+        known = {role_id: entry.value for role_id, entry in found.known.items()}
         roles = self.share(tuple(role for _, role in sorted((known | new).items())))
-        deadline = sent + self.max_entry_age_seconds
+        deadline = found.sent + self.max_entry_age_seconds
+        row = found.row
         return Loaded(
             user=User(row.id, row.username, roles, row.first_name, row.last_name, row.email),
-            deadline=min([deadline, *(entry.deadline for entry in entries.values() if entry is not None)]),
+            deadline=min([deadline, *(entry.deadline for entry in found.known.values())]),
             new_roles=tuple(new.values()),
             roles_deadline=deadline,
         )
@@ -148,8 +179,8 @@ class Loader:
 
 
 @cache  # making a statement costs as much as running it
-def _user_statement(held: QueryableAttribute[Any], dialect: str) -> "Select[UserRow, str | None]":
-    columns = (UserRow, tail_column(dialect))
+def _user_statement(held: QueryableAttribute[Any], dialect: str, *, gaps: bool) -> "Select[UserRow, str | None]":
+    columns = (UserRow, tail_column(dialect, gaps=gaps))
     return select(*columns).where(UserRow.id == bindparam("user_id")).options(selectinload(held))
 
 

@@ -1,11 +1,24 @@
 """Role ids → what these roles permit: one statement, whatever the number of roles and permissions."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable, Sequence
 from functools import cache
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, Integer, Select, String, bindparam, func, literal_column, null, select
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Integer,
+    Row,
+    Select,
+    String,
+    bindparam,
+    func,
+    literal_column,
+    null,
+    select,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncSession
+from sqlalchemy.orm import Session
 
 from asyncauth.db.pieces import Breather, pieces
 from asyncauth.db.tables import actions, permissions, resources, role_permissions
@@ -18,6 +31,8 @@ _RESOURCE_END = "\x1e"
 _BETWEEN = permission_key("", "")
 """What stands between the two in a key."""
 _MAX_SHARED_KEYS = 500_000
+Texts = Sequence["Row[Any]"]
+"""What one statement brings of each role that has any permission; see `_texts`."""
 
 
 class PermissionReader:
@@ -31,9 +46,21 @@ class PermissionReader:
         self, session: AsyncSession | AsyncConnection, role_ids: Collection[int]
     ) -> dict[int, frozenset[PermissionKey]]:
         """The permissions of each role. One statement more for each role whose text cannot be used."""
+        return await self.parse(session, role_ids, await session.run_sync(self.fetch, role_ids))
+
+    def fetch(self, connection: Session | Connection, role_ids: Collection[int]) -> Texts:
+        """Send the one statement; `parse` takes what it brings."""
+        if isinstance(connection, Session):
+            connection = connection.connection()  # nothing here is the ORM's business
+        return connection.execute(self._texts, {"role_ids": list(role_ids)}).all()
+
+    async def parse(
+        self, session: AsyncSession | AsyncConnection, role_ids: Iterable[int], texts: Texts
+    ) -> dict[int, frozenset[PermissionKey]]:
+        """The permissions of each role, from what `fetch` brought in the same transaction."""
         found: dict[int, frozenset[PermissionKey]] = dict.fromkeys(role_ids, frozenset())
         breather = Breather()
-        for role_id, count, most_bytes, text in await session.execute(self._texts, {"role_ids": list(role_ids)}):
+        for role_id, count, most_bytes, text in texts:
             if _is_usable(text, count, most_bytes):
                 found[role_id] = await self._parse(text, breather)
             else:

@@ -2,12 +2,14 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 
 import pytest
 from sqlalchemy import delete, event, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from asyncauth import AuthManager, Settings
+from asyncauth.db.feed import Gap, Record
 from asyncauth.db.ids import insert_row
 from asyncauth.db.tables import (
     actions,
@@ -51,6 +53,20 @@ async def ada(engine: AsyncEngine, viewer: int) -> int:
     """A user with the role."""
     async with engine.begin() as connection:
         return await add_user(connection, roles=[viewer])
+
+
+@pytest.mark.parametrize("backend", ["mysql+aiomysql"], indirect=True)
+async def test_a_load_looks_into_the_gaps(auth: AuthManager, ada: int) -> None:
+    """A record below the last one that was not committed when we looked: the load's own snapshot shows it. Without gaps
+    it is not looked for."""
+    await poll(auth)
+    position = running(auth).users.position
+    gap = Gap(position.last, position.last, 0.0)
+    for gaps, expected in (((), []), ((gap,), [position.last])):
+        seen: list[Record] = []
+        loader = running(auth).users._loader
+        await loader.load(ada, replace(position, gaps=gaps), seen.extend, lambda _: None)
+        assert [record.id for record in seen] == expected
 
 
 async def rights(auth: AuthManager, user_id: int) -> set[tuple[str, str]] | type[AuthError]:

@@ -1,5 +1,9 @@
 """How many statements each step sends: counted, whatever the number of roles and permissions."""
 
+from typing import Any
+from unittest.mock import patch
+
+import aiosqlite
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -77,6 +81,23 @@ async def refused(auth: AuthManager, user_id: int) -> None:
     """Ask for somebody who is not there."""
     with pytest.raises(Exception, match="does not exist"):
         await auth.get_user(user_id)
+
+
+@pytest.mark.parametrize("backend", ["sqlite+aiosqlite"], indirect=True)
+async def test_sqlite_is_asked_few_times(auth: AuthManager, engine: AsyncEngine) -> None:
+    """Each way to aiosqlite's thread costs as much as a statement: BEGIN, three statements and ROLLBACK take five."""
+    ada, *_ = await make_people(engine, roles=3, permissions=20)
+    await poll(auth)
+    ways = []
+    original = aiosqlite.Connection._execute
+
+    async def execute(*given: Any) -> Any:
+        ways.append(given)
+        return await original(*given)
+
+    with patch.object(aiosqlite.Connection, "_execute", execute):
+        await auth.get_user(ada)
+    assert len(ways) == 5
 
 
 async def test_a_poll_sends_one(auth: AuthManager) -> None:
