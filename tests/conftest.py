@@ -13,6 +13,7 @@ from hypothesis import settings as hypothesis_settings
 
 from asyncauth import AuthManager, Settings
 from tests.blocking import no_blocking
+from tests.compiled import compiled_once
 from tests.databases import BACKENDS, FULL, Database, Databases
 from tests.leaks import no_connection_left, no_task_left
 
@@ -52,6 +53,12 @@ def anyio_backend() -> str:
 def full() -> bool:
     """Whether to run with full numbers (`make test-all`) instead of those that fit into `make test`."""
     return FULL
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _compiled_once() -> Iterator[None]:
+    with compiled_once():
+        yield
 
 
 @pytest.fixture(autouse=True)
