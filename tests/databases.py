@@ -37,7 +37,7 @@ class Database:
     @property
     def sync_url(self) -> str:
         """For sync engines."""
-        return self.host.url(self.name, self.host.sync_driver)
+        return self.host.url(self.name, self.host.sync_driver) + self.host.sync_query
 
     @property
     def has_sequences(self) -> bool:

@@ -8,10 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import anyio
 import pytest
 
-from asyncauth.db.migrate import upgrade
+from asyncauth import passwords
+from asyncauth.passwords import Scheme
 from tests.commands import Done, run_here
 from tests.conftest import NAME, PATIENCE_SECONDS, SECRET
 from tests.servers.redis import Redis
@@ -21,13 +21,22 @@ Run = Callable[..., Done]
 
 
 @pytest.fixture
-def environment(tmp_path: Path) -> dict[str, str]:
+def backend() -> str:
+    """In place of all backends."""
+    return "sqlite+aiosqlite"
+
+
+@pytest.fixture(autouse=True)
+def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(passwords, "DEFAULT_SCHEME", Scheme("scrypt:16:1:1", n=16, r=1, p=1))
+
+
+@pytest.fixture
+def environment(database_url: str) -> dict[str, str]:
     """For a database with tables."""
-    url = f"sqlite+aiosqlite:///{tmp_path}/auth.db"
-    anyio.run(upgrade, url)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("ASYNCAUTH_")}
     return inherited | {
-        "ASYNCAUTH_DATABASE_URL": url,
+        "ASYNCAUTH_DATABASE_URL": database_url,
         "ASYNCAUTH_JWT_SECRET": SECRET,
         "ASYNCAUTH_JWT_ISSUER": NAME,
         "ASYNCAUTH_JWT_AUDIENCE": NAME,

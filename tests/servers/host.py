@@ -11,6 +11,8 @@ class Host(ABC):
     """As SQLAlchemy calls it in URLs."""
     sync_driver: ClassVar[str]
     """A driver without async that the tests have."""
+    sync_query: ClassVar[str] = ""
+    """What follows in its URLs."""
 
     @abstractmethod
     def url(self, database: str, driver: str) -> str:

@@ -5,7 +5,7 @@ import time
 
 import pytest
 from blockbuster import BlockingError
-from sqlalchemy import text
+from sqlalchemy import NullPool, create_engine, text
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from tests.databases import Database
@@ -41,6 +41,14 @@ async def test_statements_are_counted_without_transactions(database: Database) -
             await connection.execute(text("SELECT 2"))
     assert statements == ["SELECT 1", "SELECT 2"]
     await engine.dispose()
+
+
+def test_a_statement_is_compiled_once_for_all_engines(database: Database) -> None:
+    found = []
+    for _ in range(2):
+        with create_engine(database.sync_url, poolclass=NullPool).connect() as connection:
+            found.append(connection.execute(text("SELECT 1")).context.cache_hit.name)
+    assert found[-1] == "CACHE_HIT"
 
 
 def test_each_database_is_a_copy_of_its_own(database: Database, empty_database: Database) -> None:

@@ -1,6 +1,6 @@
 """What the tests of the REST API share: the real app over ASGI."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from typing import Any, cast
 
 import httpx
@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from asyncauth import AuthManager, Settings, passwords
 from asyncauth.api import make_app
 from asyncauth.passwords import Scheme
+from asyncauth.web.gate import Gate
 from tests.databases import FULL
 from tests.managers import quiet
 from tests.rows import Pair, add_role, add_user, through
@@ -27,6 +28,8 @@ EVERY = [*USERS, *ROLES, AUDIT]
 """What the API asks for."""
 READ, EDIT = ("can_read", "DAG:etl"), ("can_edit", "DAG:etl")
 FAB, OURS = "/auth/fab/v1", "/auth/v1"
+DOCUMENT: dict[str, Any] = make_app().openapi()["paths"]
+"""What the OpenAPI document says of each path."""
 Call = Callable[..., Awaitable[httpx.Response]]
 
 
@@ -48,10 +51,19 @@ async def auth(settings: Settings) -> AsyncIterator[AuthManager]:
         yield manager
 
 
+@pytest.fixture(scope="session")
+def app_of_all() -> FastAPI:
+    """The whole API, made once: making its routes takes longer than most tests."""
+    return make_app(login_url="/login/", default_role="Public")
+
+
 @pytest.fixture
-def app(auth: AuthManager) -> FastAPI:
-    """The whole API."""
-    return make_app(auth, login_url="/login/", default_role="Public")
+def app(app_of_all: FastAPI, auth: AuthManager) -> Iterator[FastAPI]:
+    """The whole API, on this test's manager. Tests leave it as it is."""
+    (gate,) = (entry.kwargs["gate"] for entry in app_of_all.user_middleware if "gate" in entry.kwargs)
+    gate.let_act(Gate(auth))
+    yield app_of_all
+    gate.let_act(gate)
 
 
 @pytest.fixture

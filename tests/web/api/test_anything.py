@@ -13,11 +13,9 @@ from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncSession
 
 from asyncauth import AuthManager
-from asyncauth.api import make_app
 from asyncauth.db.tables import fab, own, users
-from tests.web.api.conftest import FAB, OURS, Call, user_body
+from tests.web.api.conftest import DOCUMENT, FAB, OURS, Call, user_body
 
-DOCUMENT = make_app().openapi()["paths"]
 COLUMNS = sorted({column.name for metadata in (fab, own) for table in metadata.tables.values() for column in table.c})
 WORDS = st.text(st.characters(exclude_categories=()), max_size=12)  # lone surrogates, too
 NAMES = st.sampled_from([*COLUMNS, "user_id", "role_id", "action_id", "resource_id", "actor", "action", "resource"])

@@ -9,11 +9,9 @@ from fastapi import FastAPI
 from starlette.types import Message, Scope
 
 from asyncauth import AuthManager
-from asyncauth.api import make_app
 from asyncauth.api.bodies import MAX_BODY_BYTES
-from tests.web.api.conftest import FAB, OURS, Call
+from tests.web.api.conftest import DOCUMENT, FAB, OURS, Call
 
-DOCUMENT = make_app().openapi()["paths"]
 BODIES = [(path, method) for path, item in DOCUMENT.items() for method in item if "requestBody" in item[method]]
 PIECE = b" " * 65_536
 on_sqlite = pytest.mark.parametrize("backend", ["sqlite+aiosqlite"], indirect=True)

@@ -7,10 +7,9 @@ import pytest
 from fastapi import FastAPI
 
 from asyncauth import AuthManager, admin
-from asyncauth.api import make_app
 from asyncauth.web.http import CLOSED
 from tests.rows import Pair
-from tests.web.api.conftest import AUDIT, EVERY, FAB, OURS, READ, fab_pairs, make_user, user_body
+from tests.web.api.conftest import AUDIT, DOCUMENT, EVERY, FAB, OURS, READ, fab_pairs, make_user, user_body
 from tests.web.conftest import bearer
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
@@ -63,7 +62,6 @@ EXPECTED: dict[Operation, tuple[Need, int, Any]] = {
     ("GET", f"{OURS}/audit"): (AUDIT, 200, None),
 }
 """(method, path) → what it needs, what it answers to whoever may, and the body. What else there is is a 405."""
-DOCUMENT = make_app().openapi()["paths"]
 PATHS = sorted(DOCUMENT)
 
 
