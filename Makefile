@@ -67,7 +67,7 @@ coverage: $(VENV)/dev.stamp servers
 	@$(BIN)/python -m coverage report
 
 mutants: $(VENV)/mutants.stamp
-	@$(BIN)/python tools/mutants.py $(MUTANTS)
+	@$(BIN)/python -m tools.mutants $(MUTANTS)
 
 fuzz: $(VENV)/fuzz.stamp
 	@$(BIN)/python -m fuzz
