@@ -1,4 +1,4 @@
-"""Make the mutants with mutmut's operators, and try each in a forked copy of a pytest that has collected its tests.
+"""Make the mutants, with mutmut's operators and one more, and try each in a fork of a pytest that knows its tests.
 
 mutmut's own runner starts pytest anew for each mutant, which costs more than the tests do. Here the tests are run once,
 to learn which of them call which function and how long they take; then each mutant is tried in a child of that process,
@@ -21,22 +21,23 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import hypothesis
+import libcst as cst
 import pytest
 from _pytest.runner import runtestprotocol
 from mutmut.configuration import config
 from mutmut.mutation.file_mutation import mutate_file_contents
+from mutmut.mutation.mutators import mutation_operators
 from mutmut.mutation.trampoline import set_mutant_under_test
 from mutmut.state import state
 from mutmut.utils.file_utils import walk_source_files
 from mutmut.utils.format_utils import get_mutant_name, mangled_name_from_mutant_name
 from tools.mutants import Change, name_function
 
-MOST_SECONDS = 40.0
+MOST_SECONDS = 20.0
 """Of tests for one mutant, by the time that they took without any: who gets through that has survived."""
-GRACE_SECONDS = 15.0
+GRACE_SECONDS = 10.0
 PATIENCE = 4
 """So many times what its tests took a mutant may take."""
 
@@ -53,34 +54,58 @@ class Mutant(NamedTuple):
     change: Change
 
 
+def forget_one(node: cst.CompFor | cst.For) -> Iterator[cst.CSTNode]:
+    """Go through all but the first, or all but the last: mutmut has no such operator."""
+    if node.asynchronous is None:
+        items = cst.Module([]).code_for_node(node.iter)
+        for part in ("[1:]", "[:-1]"):
+            yield node.with_changes(iter=cst.parse_expression(f"[*({items})]{part}"))
+
+
+OPERATORS = [(cst.CompFor, forget_one), (cst.For, forget_one)]
+"""Beside mutmut's."""
+
+
 def mutate(to: Path) -> list[Mutant]:
     """Copy the sources, those that are to be mutated with all their mutants in them."""
     mutants: list[Mutant] = []
+    mutation_operators.extend(OPERATORS)  # type: ignore[attr-defined]  it is a list
     for folder in (*config().source_paths, *config().also_copy[:1]):
         shutil.rmtree(to / folder, ignore_errors=True)
         shutil.copytree(folder, to / folder, ignore=shutil.ignore_patterns("__pycache__"))
     for path in walk_source_files():
         if config().should_mutate(path):
-            text = path.read_text(encoding="utf-8")
-            mutated = mutate_file_contents(str(path), text)
-            (to / path).write_text(mutated.code, encoding="utf-8")
-            lines = mutated.code.splitlines()
-            texts = {
-                name: lines[span.start - 1 : span.end] for name, span in mutated.line_span_by_function_name.items()
-            }
-            mutants += (_describe(path, name, texts) for name in mutated.mutant_names)
+            code, made = _mutate_file(path, to / "made")
+            (to / path).write_text(code, encoding="utf-8")
+            mutants += (Mutant(name, function, digest, Change(*change)) for name, function, digest, change in made)
     return mutants
 
 
+def _mutate_file(path: Path, made: Path) -> tuple[str, list[Any]]:
+    """The mutated file and its mutants, made unless they were made of the same text before: it takes seconds."""
+    text = path.read_text(encoding="utf-8")
+    known = made / f"{hashlib.sha256(f'{path} {text}'.encode()).hexdigest()[:16]}.json"
+    if not known.exists():
+        mutated = mutate_file_contents(str(path), text)
+        lines = mutated.code.splitlines()
+        texts = {name: lines[span.start - 1 : span.end] for name, span in mutated.line_span_by_function_name.items()}
+        mutants = [_describe(path, name, texts) for name in mutated.mutant_names]
+        made.mkdir(exist_ok=True)
+        known.write_text(json.dumps([mutated.code, mutants]))
+    code, mutants = json.loads(known.read_text())
+    return code, mutants
+
+
 def _describe(path: Path, name: str, texts: dict[str, list[str]]) -> Mutant:
-    original = name.rpartition("_")[0] + "_orig"
-    before = [line.replace(original, "") for line in texts[original]]
-    after = [line.replace(name, "") for line in texts[name]]
-    digest = hashlib.sha256("\n".join(before).encode()).hexdigest()[:12]
     full = get_mutant_name(path, name)
+    of = name_function(full)
+    original, plain = name.rpartition("_")[0] + "_orig", of.rpartition(".")[2]
+    before = [line.replace(original, plain) for line in texts[original]]
+    after = [line.replace(name, plain) for line in texts[name]]
+    digest = hashlib.sha256("\n".join(before).encode()).hexdigest()[:12]
     differ = list(difflib.unified_diff(before, after, lineterm="", n=0))[2:]
     old, new = (" ".join(line[1:].strip() for line in differ if line[0] == sign) for sign in "-+")
-    return Mutant(full, mangled_name_from_mutant_name(full), digest, Change(name_function(full), old, new))
+    return Mutant(full, mangled_name_from_mutant_name(full), digest, Change(of, old, new))
 
 
 def try_all(mutants: Sequence[Mutant], folder: Path, tell: Callable[[Mutant, str], None]) -> None:
@@ -93,8 +118,10 @@ def try_all(mutants: Sequence[Mutant], folder: Path, tell: Callable[[Mutant, str
     source = str((folder / "src").resolve())
     sys.path[:0] = [source, str(Path.cwd())]
     os.environ["PYTHONPATH"] = source  # for programs that tests start
-    arguments = ["-q", "--capture=sys", "-p", "no:cacheprovider", *config().pytest_add_cli_args_test_selection]
-    if code := pytest.main(arguments, plugins=[Runner(mutants, tell, folder / "tests.json")]):
+    # Not the long traceback, for which pytest would parse the mutated file, thousands of lines, at every failure.
+    options = ["-q", "--capture=sys", "--tb=native", "-p", "no:cacheprovider"]
+    tests = config().pytest_add_cli_args_test_selection
+    if code := pytest.main([*options, *tests], plugins=[Runner(mutants, tell, folder / "tests.json")]):
         raise SystemExit(int(code))
 
 
@@ -134,10 +161,15 @@ class Runner:
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> None:
-        """The same examples for every mutant, and none made simpler: that one fails is all that matters."""
+        """Examples are the same for every mutant, and none is made simpler: that one fails is all that matters."""
+        import hypothesis  # pytest wants to be first
+
         phases = (hypothesis.Phase.explicit, hypothesis.Phase.generate)
         hypothesis.settings.register_profile("mutants", deadline=None, derandomize=True, database=None, phases=phases)
         hypothesis.settings.load_profile("mutants")
+        from tests import waiting
+
+        waiting.GIVE_UP_SECONDS = 3.0  # what comes, comes at once
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtestloop(self, session: pytest.Session) -> bool:
@@ -150,7 +182,7 @@ class Runner:
         tests = {item.nodeid: item for item in session.items}
         try:
             for mutant in self.mutants:
-                while len(self.children) >= (os.cpu_count() or 1):
+                while len(self.children) >= 2 * (os.cpu_count() or 1):  # many wait for what never comes
                     self._wait()
                 if chosen := self._choose(mutant, tests):
                     self._start(mutant, chosen)
@@ -160,7 +192,7 @@ class Runner:
                 self._wait()
         finally:
             for child in self.children.values():
-                _end(child)
+                _end(child, kill=True)
         return True
 
     def _learn(self, items: Sequence[pytest.Item]) -> None:
@@ -177,13 +209,14 @@ class Runner:
             set_mutant_under_test("")
             for report in reports:
                 if report.failed:
-                    raise item.session.Failed(f"{item.nodeid} fails without any mutant:\n{report.longreprtext}")
+                    pytest.exit(f"{item.nodeid} fails without any mutant:\n{report.longreprtext}", 1)
             known[item.nodeid] = {
                 "digest": digests[item.nodeid],
                 "seconds": sum(report.duration for report in reports),
                 "calls": sorted(state()._stats),
             }
-        self.known.write_text(json.dumps(known, indent=1))
+            if number % 50 == 0 or number + 1 == len(chosen):
+                self.known.write_text(json.dumps(known, indent=1))
         for name, one in known.items():
             self.seconds[name] = one["seconds"]
             for function in one["calls"]:

@@ -71,7 +71,18 @@ def test_what_is_not_quite_a_token_is_none(receipts: Receipts) -> None:
         assert receipts.read(token, EPOCH) == mark
     other = next(token for token in tokens if "-" in token)
     bad: list[object] = [
-        *(other[:-1], other + "A", other[:SEAL_BYTES], "", "=", "\u00e9" * 8, "a b", None, 5),
+        *(
+            other[:-1],
+            other + "A",
+            other[:4] + "!!!!" + other[4:],
+            other[:SEAL_BYTES],
+            "",
+            "=",
+            "\u00e9" * 8,
+            "a b",
+            None,
+            5,
+        ),
         b"bytes",
         other + "=" * MAX_LENGTH,
         "A" * MAX_LENGTH,
