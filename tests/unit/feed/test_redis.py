@@ -118,7 +118,7 @@ async def test_it_is_lost_and_comes_back(server: Redis, caplog: pytest.LogCaptur
     server.subscribing = [ZeroDivisionError(), OSError()]
     server.messages.put_nowait(RedisError("gone"))
     await until(lambda: running.waker.trouble == "RedisError")
-    assert not running.waker.listening
+    assert running.waker.listening is False
     await until(lambda: running.waker.trouble == "ZeroDivisionError")
     await until(lambda: running.waker.listening)
     assert (running.waker.trouble, running.woken) == (None, 2)

@@ -45,6 +45,8 @@ class House:
         self.clock = FakeClock()
         self.found: Any = ("first", [], False)
         self.done: list[Any] = []
+        self.tasks: set[str] = set()
+        """In which tasks anything was done."""
         self.trouble: Exception | None = None
         defaults = {
             "poll_interval_seconds": 1.0,
@@ -58,15 +60,22 @@ class House:
         me: Any = self
         self.upkeep = Upkeep(me, self.follower, me, self.clock.clock, settings)
 
+    def note(self, what: Any) -> None:
+        """Remember what was done, and by whom."""
+        task = asyncio.current_task()
+        assert task is not None
+        self.tasks.add(task.get_name())
+        self.done.append(what)
+
     async def read(self, look: Any) -> Any:
         """As `Database.read`."""
         assert look is upkeep._look
-        self.done.append("checked")
+        self.note("checked")
         return self.found
 
     async def note_uses(self) -> None:
         """As `ApiKeys.note_uses`."""
-        self.done.append("noted")
+        self.note("noted")
         if self.trouble is not None:
             raise self.trouble
 
@@ -77,6 +86,7 @@ class House:
 async def test_the_follower_is_told_when_the_answer_changes(caplog: pytest.LogCaptureFixture) -> None:
     """That triggers are missing, with their names, and that they stand again; once each."""
     house = House()
+    assert house.upkeep.missing == []
     for missing, told in (([], []), (["a", "b"], [False]), (["a"], [False]), ([], [False, True]), ([], [False, True])):
         house.found = ("first", missing, False)
         await house.upkeep.check_triggers()
@@ -164,11 +174,11 @@ def house(monkeypatch: pytest.MonkeyPatch) -> House:
 
     async def purge_changes(database: Any, now: float, retention_seconds: float) -> None:
         assert database is made
-        made.done.append(("changes", now, retention_seconds))
+        made.note(("changes", now, retention_seconds))
 
     async def purge_expired(database: Any, now: float, *, leeway_seconds: int, max_age_seconds: int) -> None:
         assert database is made
-        made.done.append(("expired", now, leeway_seconds, max_age_seconds))
+        made.note(("expired", now, leeway_seconds, max_age_seconds))
 
     monkeypatch.setattr(random, "uniform", uniform)
     monkeypatch.setattr(upkeep, "purge_changes", purge_changes)
@@ -201,6 +211,7 @@ async def test_it_purges_once_an_hour(house: House, monkeypatch: pytest.MonkeyPa
         assert done == ["noted", *(expected if due else [])]
         purged += due
     assert purged == 2
+    assert house.tasks == {"asyncauth background"}
     await loop.end()
 
 
@@ -223,22 +234,20 @@ async def test_whatever_fails_the_next_round_comes(
 
 async def test_a_statement_goes_on_when_the_loop_is_ended(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
     """It is a task of its own, which inherits nothing."""
-    free, names = asyncio.Event(), []
+    begun, free = asyncio.Event(), asyncio.Event()
 
     async def slowly() -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        names.append(task.get_name())
+        begun.set()
         await free.wait()
-        house.done.append("noted")
+        house.note("noted")
 
     monkeypatch.setattr(house, "note_uses", slowly)
     loop = Loop(house, monkeypatch)
     await until(lambda: loop.slept)
     loop._go_on.set()
-    await until(lambda: names)
+    await begun.wait()
     loop.task.cancel()
     await settle()
     free.set()
     await loop.tasks.close(drain_seconds=10)
-    assert (house.done, names) == (["noted"], ["asyncauth background"])
+    assert (house.done, house.tasks) == (["noted"], {"asyncauth background"})
