@@ -70,7 +70,7 @@ async def ask(connection: AsyncConnection, statement: Select[Any], position: Pos
 async def test_what_may_be_new(connection: AsyncConnection) -> None:
     """Beside the feed's own row, in the order of their ids, with all that is noted."""
     dialect = connection.dialect.name
-    await write(connection, *IDS, xids=XIDS)
+    await write(connection, *reversed(IDS), xids=XIDS)
     rows = await ask(connection, news_statement(dialect))
     assert [row.id for row in rows] == expected(dialect, IDS)
     for row in rows:
