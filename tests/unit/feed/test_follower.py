@@ -88,6 +88,27 @@ async def test_records_go_where_they_matter(parts: Parts) -> None:
     assert parts.revoked.own.rows == [(("us", "a"), 9000)]
 
 
+@pytest.mark.parametrize(
+    "record",
+    [
+        {"kind": "user"},
+        {"kind": "api_key"},
+        {"kind": "token", "iss": "us", "jti": "a"},
+        {"kind": "token", "iss": None, "jti": "a"},
+        {"kind": "cutoff", "jti": "logout"},
+    ],
+)
+@pytest.mark.parametrize("count", [1, 3])
+async def test_none_of_several_is_forgotten(parts: Parts, record: dict[str, Any], count: int) -> None:
+    """The first and the last of a kind as well."""
+    parts.database.news = [[row(number, item=number, exp=9000, **record) for number in range(1, count + 1)]]
+    await parts.follower.catch_up()
+    told = [number for call in (*parts.users.calls, *parts.keys.calls) for number in call]
+    learnt = (*parts.revoked.own.rows, *parts.revoked.airflow.rows, *parts.cutoffs.rows, *told)
+    assert len(learnt) == count
+    assert parts.follower.records == count
+
+
 async def test_a_change_from_the_future_has_no_lag(parts: Parts) -> None:
     """The database's clock is ahead of ours."""
     parts.clock.now = 1000.0
@@ -109,10 +130,15 @@ async def test_keys_of_the_deleted_are_forgotten(
     parts: Parts, record: dict[str, Any], restarts: bool, whole: bool
 ) -> None:
     """One who is named, or many who are not: then the cut-offs and revocations are read whole as well."""
-    parts.database.news = [[row(1, "galaxy", 3), row(2, **record)]]
-    await parts.follower.catch_up()
-    assert ("restart" in parts.keys.calls) is restarts
-    assert parts.database.asked == ["news", *(["cutoffs", "own", "airflow"] if whole else [])]
+    others = [row(1, "galaxy", 3)], [row(3, "galaxy", 3)]
+    for before, after in (others, ([], []), (others[0], []), ([], others[1])):
+        parts.users.position = Position(EPOCH, 0, None)
+        parts.keys.calls.clear()
+        parts.database.asked.clear()
+        parts.database.news = [[*before, row(2, **record), *after]]
+        await parts.follower.catch_up()
+        assert ("restart" in parts.keys.calls) is restarts
+        assert parts.database.asked == ["news", *(["cutoffs", "own", "airflow"] if whole else [])]
 
 
 # ── what is lost ──
