@@ -105,6 +105,23 @@ def test_postgresql_looks_again_for_what_was_running() -> None:
     assert news.position.parameters() | {"last": 8, "xmax": 25, "running": [21, 23]} == news.position.parameters()
 
 
+@pytest.mark.parametrize(
+    ("recent_ids", "gaps"),
+    [
+        ([9, 10, 11, 12], ()),
+        ([9, 10], (Gap(11, 12, 3.0),)),
+        ([9, 11], (Gap(10, 10, 3.0), Gap(12, 12, 3.0))),
+        ([9], (Gap(10, 12, 3.0),)),
+        ([], ()),
+    ],
+)
+def test_where_to_begin(recent_ids: list[int], gaps: tuple[Gap, ...]) -> None:
+    """At the last record; what was committed after the ids were asked for is missing like what is not there yet."""
+    position = start(Row(epoch="there", purged=2, id=12, at=1012, snapshot="5:9:6,8"), recent_ids, 3.0)
+    assert position == Position("there", 12, 1012, 9, (6, 8), gaps)
+    assert start(Row(purged=2), [2], 3.0) == Position("here", 2, None)
+
+
 # ── gaps ──
 
 
@@ -185,6 +202,15 @@ def test_everything_is_dropped(dialect: str, changes: dict[str, Any], why: str) 
     assert news.lost is not None
     assert why in news.lost
     assert (news.records, news.position) == ((), at(7))
+
+
+@pytest.mark.parametrize("dialect", DIALECTS)
+def test_triggers_that_were_made_anew_drop_everything(dialect: str) -> None:
+    """What changed while they were missing is not told; whatever else is."""
+    snapshot = "9:9:" if dialect == "postgresql" else None
+    found = [row._replace(kind="everything") if row.id == 9 else row for row in rows(8, 9, 10, mark=1007)]
+    news = advance(at(7), [row._replace(snapshot=snapshot) for row in found], 0, HORIZON, dialect)
+    assert news == News((), at(7), "the triggers were made anew")
 
 
 def test_a_purge_up_to_the_position_is_no_loss() -> None:
