@@ -96,5 +96,5 @@ class Databases:
 
     def _name(self, backend: str) -> Database:
         dialect, driver = backend.split("+")
-        # With the process's number: forked ones share the servers (tools/mutation.py).
+        # With the process's number: forked ones share the servers (tools/trying.py).
         return Database(self.host(dialect), f"test_{os.getpid()}_{next(self._numbers)}", driver)

@@ -67,7 +67,7 @@ def run(patterns: Sequence[str]) -> dict[str, tuple[Change, str]]:
     Raises:
         SystemExit: a test fails without any mutant.
     """
-    from tools import mutation
+    from tools import mutation, trying
 
     os.chdir(ROOT)
     STATE.mkdir(exist_ok=True)
@@ -84,7 +84,7 @@ def run(patterns: Sequence[str]) -> dict[str, tuple[Change, str]]:
         print(f"{total:>5} left  {end:<9} {mutant.name}", file=sys.stderr, flush=True)
 
     if left:
-        mutation.try_all(left, STATE, tell)
+        trying.try_all(left, STATE, tell)
     return {one.name: (Change(*one.change), record.end(one.name, one.digest) or "untried") for one in mutants}
 
 
