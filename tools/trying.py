@@ -106,8 +106,12 @@ class Runner:
         gc.collect()
         gc.freeze()
         tests = {item.nodeid: item for item in session.items}
+        ended: list[int] = []
+        signal.signal(signal.SIGTERM, lambda number, _: ended.append(number))  # an exception could get lost
         try:
             for mutant in self.mutants:
+                if ended:
+                    pytest.exit("ended by somebody; the next run goes on from here", 1)
                 while len(self.children) >= 2 * (os.cpu_count() or 1):  # many wait for what never comes
                     self._wait()
                 if chosen := self._choose(mutant, tests):
