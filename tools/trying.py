@@ -9,6 +9,7 @@ started once and serve all children.
 import contextlib
 import gc
 import hashlib
+import itertools
 import json
 import os
 import select
@@ -25,18 +26,20 @@ from _pytest.runner import runtestprotocol
 from mutmut.configuration import config
 from mutmut.mutation.trampoline import set_mutant_under_test
 from mutmut.state import state
+from tools.mutants import Change
 from tools.mutation import Mutant
 
 MOST_SECONDS = 20.0
 """Of tests for one mutant, by the time that they took without any: who gets through that has survived."""
 GRACE_SECONDS = 10.0
+NO_MUTANT = Mutant("", "", "", Change("", "", ""))
 PATIENCE = 4
 """So many times what its tests took a mutant may take."""
 
 
 def try_all(mutants: Sequence[Mutant], folder: Path, tell: Callable[[Mutant, str], None]) -> None:
     """Try mutants that `mutate` has put into a folder; `tell` is called with each and how it ended (killed, timeout,
-    survived, no tests).
+    survived, no tests, crashed).
 
     Raises:
         SystemExit: a test fails without any mutant, or somebody ended it.
@@ -84,6 +87,10 @@ class Runner:
     """Function → tests that noticed mutants of it, the last one first."""
     children: dict[int, Child] = field(default_factory=dict)
     """By their pipes."""
+    sound: dict[str, bool] = field(default_factory=dict)
+    """Whether a test that noticed something passes in a child without any mutant."""
+    again: list[Mutant] = field(default_factory=list)
+    """Those that only an unsound test noticed."""
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_collection(self) -> None:
@@ -107,9 +114,10 @@ class Runner:
         gc.freeze()
         tests = {item.nodeid: item for item in session.items}
         ended: list[int] = []
-        signal.signal(signal.SIGTERM, lambda number, _: ended.append(number))  # an exception could get lost
+        for number in (signal.SIGINT, signal.SIGTERM):  # an exception could get lost in what runs around a fork
+            signal.signal(number, lambda number, _: ended.append(number))
         try:
-            for mutant in self.mutants:
+            for mutant in itertools.chain(self.mutants, self._pop_again()):
                 if ended:
                     pytest.exit("ended by somebody; the next run goes on from here", 1)
                 while len(self.children) >= 2 * (os.cpu_count() or 1):  # many wait for what never comes
@@ -118,12 +126,18 @@ class Runner:
                     self._start(mutant, chosen)
                 else:
                     self.tell(mutant, "no tests")
-            while self.children:
-                self._wait()
         finally:
             for child in self.children.values():
                 _end(child, kill=True)
         return True
+
+    def _pop_again(self) -> Iterator[Mutant]:
+        """At last those that have to be tried again, until all children are done."""
+        while self.children or self.again:
+            while self.children:
+                self._wait()
+            while self.again:
+                yield self.again.pop()
 
     def _learn(self, items: Sequence[pytest.Item]) -> None:
         """Run the tests that are new or changed, and one on each database, whose server then serves the children."""
@@ -156,14 +170,27 @@ class Runner:
         first = {name: number for number, name in enumerate(self.killers[mutant.function][:5])}
         names = sorted(self.callers[mutant.function], key=lambda name: (first.get(name, 9), self.seconds[name], name))
         chosen, seconds = [], 0.0
-        for name in names:
+        for name in (name for name in names if self.sound.get(name, True)):
             seconds += self.seconds[name]
             if seconds > MOST_SECONDS and chosen:
                 break
             chosen.append(tests[name])
         return chosen
 
+    def _is_sound(self, item: pytest.Item) -> bool:
+        if item.nodeid not in self.sound:
+            child = self._fork(NO_MUTANT, [item])
+            select.select([child.pipe], [], [], max(0.0, child.deadline - time.monotonic()))
+            self.sound[item.nodeid] = _end(child, kill=time.monotonic() > child.deadline) == 0
+            if not self.sound[item.nodeid]:
+                print(f"left out: {item.nodeid} fails in a child without any mutant", file=sys.stderr, flush=True)
+        return self.sound[item.nodeid]
+
     def _start(self, mutant: Mutant, tests: Sequence[pytest.Item]) -> None:
+        child = self._fork(mutant, tests)
+        self.children[child.pipe] = child
+
+    def _fork(self, mutant: Mutant, tests: Sequence[pytest.Item]) -> Child:
         pipe, end = os.pipe()
         expected = sum(self.seconds[item.nodeid] for item in tests)
         pid = os.fork()
@@ -175,7 +202,7 @@ class Runner:
                 os._exit(code)
         os.close(end)
         deadline = time.monotonic() + GRACE_SECONDS + PATIENCE * expected
-        self.children[pipe] = Child(mutant, tests, pid, pipe, deadline)
+        return Child(mutant, tests, pid, pipe, deadline)
 
     def _wait(self) -> None:
         """For one child at least, or for its deadline."""
@@ -183,13 +210,16 @@ class Runner:
         ended, _, _ = select.select([*self.children], [], [], max(0.0, soonest - time.monotonic()))
         for pipe in ended:
             child = self.children.pop(pipe)
-            number = os.read(pipe, 16)
-            status = "killed" if _end(child) else "survived"
-            if number:
+            number, code = os.read(pipe, 16), _end(child)
+            if not number:
+                self.tell(child.mutant, "crashed" if code else "survived")
+            elif self._is_sound(child.tests[int(number)]):
                 name = child.tests[int(number)].nodeid
                 killers = self.killers[child.mutant.function]
                 killers[:] = [name, *(one for one in killers if one != name)]
-            self.tell(child.mutant, status)
+                self.tell(child.mutant, "killed")
+            else:
+                self.again.append(child.mutant)
         for child in [child for child in self.children.values() if time.monotonic() > child.deadline]:
             del self.children[child.pipe]
             _end(child, kill=True)
