@@ -10,6 +10,8 @@ export ASYNCAUTH_TEST_AIRFLOW := $(CURDIR)/$(AIRFLOW)/bin/python
 PEERS := .cache/peers
 export ASYNCAUTH_TEST_PEERS := $(CURDIR)/$(PEERS)/bin/python
 export NO_MKDOCS_2_WARNING := 1
+# Where it is set, each of the many processes of the tests would compile everything anew.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: help demo serve test test-all coverage mutants lint types docs bench bench-airflow bench-instructions dist lowest fuzz \
 	servers clean
@@ -67,7 +69,7 @@ coverage: $(VENV)/dev.stamp servers
 	@$(BIN)/python -m coverage report
 
 mutants: $(VENV)/mutants.stamp
-	@$(BIN)/python tools/mutants.py $(MUTANTS)
+	@$(BIN)/python -m tools.mutants $(MUTANTS)
 
 fuzz: $(VENV)/fuzz.stamp
 	@$(BIN)/python -m fuzz

@@ -96,4 +96,5 @@ class Databases:
 
     def _name(self, backend: str) -> Database:
         dialect, driver = backend.split("+")
-        return Database(self.host(dialect), f"test_{next(self._numbers)}", driver)
+        # With the process's number: forked ones share the servers (tools/trying.py).
+        return Database(self.host(dialect), f"test_{os.getpid()}_{next(self._numbers)}", driver)

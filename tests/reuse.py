@@ -1,5 +1,6 @@
 """Databases used by one test after the other: emptying one takes a tenth of the time of making one."""
 
+import os
 import sqlite3
 from contextlib import closing
 from typing import Any
@@ -13,17 +14,18 @@ class Reused:
 
     def __init__(self, databases: Databases) -> None:
         self._databases = databases
-        self._free: dict[str, list[Database]] = {}
+        self._free: dict[tuple[int, str], list[Database]] = {}
+        """By process: forked ones leave each other's alone."""
 
     def take(self, backend: str) -> Database:
         """A database with all tables and no rows; its ids go on where they stopped."""
-        free = self._free.setdefault(backend, [])
+        free = self._free.setdefault((os.getpid(), backend), [])
         return free.pop() if free else self._databases.migrated(backend)
 
     def give_back(self, backend: str, database: Database) -> None:
         """Empty a database for the next test."""
         empty(database)
-        self._free[backend].append(database)
+        self._free[os.getpid(), backend].append(database)
 
 
 _PREPARE = {  # no checks of foreign keys, which can take long; and SQLite as it was, if a test chose another journal

@@ -1,12 +1,13 @@
-"""Run mutmut on what decides and verifies, and compare the mutants that no test noticed with those that
-tests/mutants.toml explains. What it has done it remembers in mutants/, and goes on from there the next time."""
+"""Try the mutants of what decides, verifies and keeps memory true, and compare those that no test noticed with those
+that tests/mutants.toml explains. What was done is remembered in mutants/; the next time goes on from there, and tries
+again what survived."""
 
-import re
-import subprocess
+import json
+import os
 import sys
 import tomllib
 from collections import Counter
-from collections.abc import Container, Iterator
+from collections.abc import Container, Sequence
 from fnmatch import fnmatch
 from pathlib import Path
 from typing import NamedTuple
@@ -15,7 +16,6 @@ ROOT = Path(__file__).parent.parent
 EXPLAINED = ROOT / "tests" / "mutants.toml"
 STATE = ROOT / "mutants"
 NOTICED = {"killed", "timeout"}
-SURVIVED = {"survived", "no tests"}
 
 
 class Change(NamedTuple):
@@ -27,24 +27,6 @@ class Change(NamedTuple):
     after: str
 
 
-def run_mutmut(*arguments: str) -> str:
-    """What mutmut prints.
-
-    Raises:
-        CalledProcessError: the tests fail without any mutant, or mutmut itself does.
-    """
-    command = [sys.executable, "-m", "mutmut", *arguments]
-    return subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True).stdout
-
-
-def read_results(patterns: list[str]) -> Iterator[tuple[str, str]]:
-    """Each mutant with how it ended."""
-    for line in run_mutmut("results", "--all", "true").splitlines():
-        name, _, status = line.strip().rpartition(": ")
-        if name and (not patterns or any(fnmatch(name, pattern) for pattern in patterns)):
-            yield name, status
-
-
 def name_function(mutant: str) -> str:
     """`asyncauth.cache.Cache.put` for `asyncauth.cache.xǁCacheǁput__mutmut_3`."""
     module, _, mangled = mutant.rpartition(".")
@@ -53,54 +35,82 @@ def name_function(mutant: str) -> str:
     return ".".join([module, *parts])
 
 
-def show(mutant: str) -> Change:
-    """The lines that differ."""
-    lines = run_mutmut("show", mutant).splitlines()
-    before, after = (
-        " ".join(line[1:].strip() for line in lines if re.match(rf"\{sign}(?!\{sign}{{2}} )", line)) for sign in "-+"
-    )
-    return Change(name_function(mutant), before, after)
-
-
 def read_explained() -> dict[Change, str]:
     """The mutants that need not be noticed, each with the reason."""
     groups = tomllib.loads(EXPLAINED.read_text(encoding="utf-8"))["equivalent"]
     return {Change(group["of"], group["before"], after): group["why"] for group in groups for after in group["after"]}
 
 
-def run(patterns: list[str]) -> dict[str, str]:
-    """Every mutant that matches, or all, with how it ended. What survived before is tried again: tests may be new."""
-    before = (
-        [name for name, status in read_results([]) if status in SURVIVED] if STATE.exists() and not patterns else []
-    )
-    for chosen in [patterns, before] if before else [patterns]:  # mutmut tries again what it is given by name
-        subprocess.run([sys.executable, "-m", "mutmut", "run", *chosen], cwd=ROOT, check=True, stdout=sys.stderr)
-    return dict(read_results(patterns))
+class Record:
+    """How mutants ended, kept in a file: a mutant counts as tried as long as its function stays as it is."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._ends: dict[str, list[str]] = json.loads(path.read_text()) if path.exists() else {}
+
+    def end(self, name: str, digest: str) -> str | None:
+        """How a mutant ended; None: it was not tried."""
+        known, end = self._ends.get(name, ("", None))
+        return end if known == digest else None
+
+    def note(self, name: str, digest: str, end: str) -> None:
+        """Remember it, whatever happens next."""
+        self._ends[name] = [digest, end]
+        draft = self._path.with_suffix(".new")
+        draft.write_text(json.dumps(self._ends, indent=0))
+        draft.replace(self._path)
 
 
-def print_table(results: dict[str, str], left: dict[str, Change], explained: Container[Change]) -> None:
-    """How many mutants of each module were noticed, explained, or neither."""
+def run(patterns: Sequence[str]) -> dict[str, tuple[Change, str]]:
+    """Every mutant that matches, or all: what it changes and how it ended.
+
+    Raises:
+        SystemExit: a test fails without any mutant.
+    """
+    from tools import mutation, trying
+
+    os.chdir(ROOT)
+    STATE.mkdir(exist_ok=True)
+    mutants = [one for one in mutation.mutate(STATE) if not patterns or any(fnmatch(one.name, of) for of in patterns)]
+    record = Record(STATE / "ends.json")
+    left = [one for one in mutants if record.end(one.name, one.digest) not in NOTICED]
+    left.sort(key=lambda one: record.end(one.name, one.digest) is not None)  # what was never tried goes first
+    total = len(left)
+
+    def tell(mutant: mutation.Mutant, end: str) -> None:
+        nonlocal total
+        total -= 1
+        record.note(mutant.name, mutant.digest, end)
+        print(f"{total:>5} left  {end:<9} {mutant.name}", file=sys.stderr, flush=True)
+
+    if left:
+        trying.try_all(left, STATE, tell)
+    return {one.name: (Change(*one.change), record.end(one.name, one.digest) or "untried") for one in mutants}
+
+
+def print_table(results: dict[str, tuple[Change, str]], explained: Container[Change]) -> None:
+    """How many mutants of each module ended in which way."""
     table: dict[str, Counter[str]] = {}
-    for name in results:
-        kind = "noticed" if name not in left else "explained" if left[name] in explained else "survived"
+    for name, (change, end) in results.items():
+        kind = end if end in NOTICED else "explained" if change in explained else "survived"
         table.setdefault(name.rpartition(".")[0], Counter())[kind] += 1
     table["in all"] = sum(table.values(), Counter())
-    print(f"{'module':<36} {'mutants':>8} {'noticed':>8} {'explained':>9} {'survived':>8}")
+    kinds = ("killed", "timeout", "explained", "survived")
+    print(f"{'module':<36} {'mutants':>9}", *(f"{kind:>9}" for kind in kinds))
     for module, counts in table.items():
-        kinds = f"{counts['noticed']:>8} {counts['explained']:>9} {counts['survived']:>8}"
-        print(f"{module:<36} {counts.total():>8} {kinds}")
+        print(f"{module:<36} {counts.total():>9}", *(f"{counts[kind]:>9}" for kind in kinds))
 
 
 def main(patterns: list[str]) -> int:
     """Run the mutants, print the table and what nobody noticed or explained; return the exit code."""
     results = run(patterns)
-    left = {name: show(name) for name, status in results.items() if status not in NOTICED}
     explained = read_explained()
-    print_table(results, left, explained)
-    survived = set(left.values()) - explained.keys()
+    print_table(results, explained)
+    left = {change: end for change, end in results.values() if end not in NOTICED}
+    survived = left.keys() - explained.keys()
     for change in sorted(survived):
-        print(f"\nno test notices this change of {change.of}:\n-   {change.before}\n+   {change.after}")
-    stale = set() if patterns else explained.keys() - set(left.values())
+        print(f"\n{left[change]}: this change of {change.of}:\n-   {change.before}\n+   {change.after}")
+    stale = set() if patterns else explained.keys() - left.keys()
     for change in sorted(stale):
         print(f"\n{EXPLAINED.name} explains what does not survive in {change.of}:\n+   {change.after}")
     return 1 if survived or stale else 0

@@ -186,6 +186,7 @@ def test_what_was_cleared_is_freed_bit_by_bit() -> None:
         before = len(things)
         cache.put(key, Entry(Thing(), 2, 100))
         freed.append(before - len(things))
+        assert all(len({len(part) for part in parts}) == 1 for parts in cache._forgotten)  # numbers and deadlines too
     assert max(freed) <= 10
     assert sum(freed) == 100
 

@@ -64,6 +64,17 @@ def test_allowed_resources_are_those_of_the_model(roles: list[set[Pair]], action
     assert allowed_resources(make_user(roles), action, prefix) == expected
 
 
+def test_every_role_counts() -> None:
+    """The first, the last and the only one, in any kind of question; each of the resources as well."""
+    pairs = [("can_read", "a"), ("can_read", "b"), ("can_read", "c")]
+    for held in (pairs, pairs[:2], pairs[:1]):
+        user = make_user([[pair] for pair in held])
+        names = [resource for _, resource in held]
+        assert [one for one in "abc" if decide(user, "can_read", one)] == names
+        assert filter_allowed(user, "can_read", [*"cba", *"abc"]) == [*reversed(names), *names]
+        assert allowed_resources(user, "can_read") == set(names)
+
+
 def test_without_a_prefix_all_resources_are_listed() -> None:
     """Whatever they are called; and nothing that is held for another action."""
     user = make_user([[("can_read", "DAG:etl"), ("can_read", "Pools")], [("can_edit", "Variables")]])
