@@ -22,7 +22,7 @@ from pathlib import Path
 
 import anyio
 
-from bench.counted import WORK
+from bench.counted import BESIDE, WORK
 from bench.data import filled
 from bench.places import throw_away
 from bench.progress import say
@@ -86,7 +86,7 @@ def main(arguments: list[str]) -> int:
         if recorded is not None and (differs := list(differences(recorded.made_with, made_with))):
             return _refuse(options.file, differs)
         with _database() as url:
-            counts = Counts(made_with, count(url, list(WORK)))
+            counts = Counts(made_with, added(count(url, list(WORK))))
         if recorded is not None:
             return report(recorded.instructions, counts.instructions)
         counts.write(options.file)
@@ -96,6 +96,12 @@ def main(arguments: list[str]) -> int:
     report(counts.instructions, counts.instructions)
     say(f"recorded in {options.file}")
     return 0
+
+
+def added(counts: Mapping[str, int]) -> Mapping[str, int]:
+    """What stays where something empty stands beside it."""
+    left = {name: counts[name] - counts[empty] for name, empty in BESIDE.items() if name in counts}
+    return {name: left.get(name, count) for name, count in counts.items() if name not in BESIDE.values()}
 
 
 def report(recorded: Mapping[str, int], now: Mapping[str, int]) -> int:
