@@ -10,12 +10,16 @@ from bench.http.requests import by_cookie, by_header
 from bench.http.serving import App
 from bench.parts import started
 
+Send = Callable[[int], Awaitable[None]]
+"""Sends so many requests."""
 USER = 1
 REQUESTS = {"header": by_header, "cookie": by_cookie}
 
 
 @asynccontextmanager
-async def requesting(url: str, family: str, carrier: str, *, empty: bool) -> AsyncIterator[Callable[[int], Awaitable[None]]]:
+async def requesting(
+    url: str, family: str, carrier: str, *, empty: bool
+) -> AsyncIterator[Callable[[int], Awaitable[None]]]:
     """What sends so many requests of a user in memory, who may do what is asked for."""
     async with started(url) as auth:
         number = await _allowed(auth)

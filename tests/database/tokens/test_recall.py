@@ -1,0 +1,252 @@
+"""The short way from a token to its user: it says nothing as soon as the long way might say something else."""
+
+import random
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import pytest
+from sqlalchemy import update
+
+from asyncauth import AuthManager, Settings, User
+from asyncauth.admission import RECALL_SECONDS
+from asyncauth.db.feed import Record
+from asyncauth.db.tables import users
+from asyncauth.errors import AuthError
+from asyncauth.tokens.cutoffs import DELETED
+from asyncauth.tokens.keys import Key
+from asyncauth.tokens.keyset import KeyRing, KeySet
+from tests.forge import NOW
+from tests.managers import NEVER_SECONDS, FakeClock, quiet, running
+from tests.rows import add_role, add_user, grant, through
+from tests.sharing import on_sqlite
+
+pytestmark = on_sqlite
+LEEWAY, LIFETIME, ENTRY_AGE = 10, 600, 300.0
+"""Seconds."""
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Stands still."""
+    return FakeClock()
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """For small caches of users, so that some have to make room."""
+    changes = {"jwt_leeway_seconds": LEEWAY, "max_entry_age_seconds": ENTRY_AGE, "max_staleness_seconds": NEVER_SECONDS}
+    return quiet(settings, user_cache_size=2, **changes)
+
+
+@pytest.fixture
+async def auth(settings: Settings, clock: FakeClock) -> AsyncIterator[AuthManager]:
+    """A manager that drops what a record names and no more, as on the other databases."""
+    async with AuthManager(settings, clock=clock.clock) as manager:
+        running(manager).users._coarse = False
+        yield manager
+
+
+@pytest.fixture
+async def ada(auth: AuthManager) -> User:
+    """Somebody with a role."""
+    role_id = await through(auth, lambda connection: add_role(connection, "Viewer"))
+    user_id = await through(auth, lambda connection: add_user(connection, "ada", roles=[role_id]))
+    return await auth.get_user(user_id)
+
+
+def learn(kind: str, item: int | None) -> Callable[[AuthManager, User], None]:
+    """A record of the change log comes in."""
+
+    def change(auth: AuthManager, user: User) -> None:
+        number = {"ada": user.id, "role": user.roles[0].id}.get(kind, item)
+        running(auth).users.learn([Record(10**9, "user" if kind == "ada" else kind, number if item else None)])
+
+    return change
+
+
+def claims_of(auth: AuthManager, user: User) -> Any:
+    """Of the token that everybody here has."""
+    [seen] = [seen for seen in running(auth).verifier.seen.values() if seen.claims.user_id == user.id]
+    return seen.claims
+
+
+def another_key(auth: AuthManager) -> None:
+    """The ring gets another key in place of its own, as when one that has served goes."""
+    secret = b"another secret, long enough for HS512: sixty-four bytes and more."
+    ring: KeyRing = running(auth).keys.ring
+    ring.replace(KeySet([Key("HS512", secret, secret)]))
+
+
+CHANGES: dict[str, Callable[[AuthManager, User], object]] = {
+    "the token is revoked": lambda auth, user: running(auth).revoked.own.add([(claims_of(auth, user).token_id, NOW)]),
+    "the token is revoked by Airflow": lambda auth, user: running(auth).revoked.airflow.add(
+        [(claims_of(auth, user).jti, NOW)]
+    ),
+    "the user's tokens are ended": lambda auth, user: running(auth).cutoffs.add([(user.id, NOW, "logout")]),
+    "the user was deleted": lambda auth, user: running(auth).cutoffs.add([(user.id, NOW, DELETED)]),
+    "the user changed": learn("ada", 1),
+    "any user may have changed": learn("user", None),
+    "the role changed": learn("role", 1),
+    "any role may have changed": learn("role", None),
+    "everything may have changed": learn("everything", None),
+    "the user may have changed": lambda auth, user: running(auth).users.suspect("user", user.id),
+    "the role may have changed": lambda auth, user: running(auth).users.suspect("role", user.roles[0].id),
+    "the log begins anew": lambda auth, _: running(auth).users.restart(running(auth).users.position),
+    "a key has gone": lambda auth, _: another_key(auth),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+async def test_nothing_is_recalled_after_a_change(auth: AuthManager, ada: User, change: str) -> None:
+    """Whatever it is about; and even if the role had to make room before it changed."""
+    token = auth.issue_token(ada.id)
+    assert auth.recall_user(token) is None
+    assert auth.find_user_from_token(token) is ada
+    assert auth.recall_user(token) is ada
+    roles = running(auth).users._roles
+    for role_id in list(roles.values):
+        roles._remove(role_id)
+    assert auth.recall_user(token) is ada
+    CHANGES[change](auth, ada)
+    assert auth.recall_user(token) is None
+
+
+async def test_what_is_known_already_changes_nothing(auth: AuthManager, ada: User) -> None:
+    """A look that brings nothing new, a record that came before, what is forgotten because it is over."""
+    parts, token = running(auth), auth.issue_token(ada.id)
+    record = Record(10**9, "user", ada.id + 1)
+    parts.users.learn([record])
+    parts.revoked.own.add([(("", "over"), 1)])
+    parts.cutoffs.add([(ada.id + 1, 1, "logout")])
+    auth.find_user_from_token(token)
+    parts.users.learn([])
+    parts.users.learn([record])
+    parts.revoked.own.add([(("", "over"), 1)])
+    parts.cutoffs.add([(ada.id + 1, 1, "logout"), (ada.id + 1, 0, "password")])
+    parts.revoked.purge(NOW)
+    parts.cutoffs.purge(NOW - 1)
+    assert auth.recall_user(token) is ada
+
+
+MOMENTS = {
+    "exp has passed": (LIFETIME + LEEWAY, 0.0),
+    "iat lies in the future": (-LEEWAY - 0.001, 0.0),
+    "the entry is too old": (0.0, ENTRY_AGE),
+    "order is to be noted": (0.0, RECALL_SECONDS),
+}
+"""How far the wall clock, and the one that runs through suspension."""
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+async def test_an_answer_ends_by_itself(auth: AuthManager, ada: User, clock: FakeClock, moment: str) -> None:
+    """To the moment."""
+    token = auth.issue_token(ada.id, lifetime_seconds=LIFETIME)
+    now, elapsed = MOMENTS[moment]
+    if moment == "the entry is too old":
+        clock.elapsed += elapsed - 1
+        elapsed = 1
+    auth.find_user_from_token(token)
+    clock.now += now - 0.01 if now > 0 else 0
+    clock.elapsed += elapsed - 0.01 if elapsed else 0
+    assert auth.recall_user(token) is ada
+    clock.now += 0.01 if now > 0 else now
+    clock.elapsed += 0.01 if elapsed else 0
+    assert auth.recall_user(token) is None
+
+
+async def test_nothing_is_recalled_without_proof(auth: AuthManager, ada: User, clock: FakeClock) -> None:
+    """The lease is asked for on each use: it may be taken back, and runs out at its moment."""
+    parts, token = running(auth), auth.issue_token(ada.id)
+    parts.follower.proven_until = clock.elapsed + 5
+    auth.find_user_from_token(token)
+    clock.elapsed += 4.99
+    assert auth.recall_user(token) is ada
+    clock.elapsed += 0.01
+    assert auth.recall_user(token) is None
+    parts.follower.proven_until = clock.elapsed + 5
+    assert auth.recall_user(token) is ada
+
+
+async def test_who_has_made_room_is_loaded_again(auth: AuthManager, ada: User) -> None:
+    """The user comes from memory each time: who is not there is not kept there by a token."""
+    token = auth.issue_token(ada.id)
+    auth.find_user_from_token(token)
+    for name in ("bob", "eve"):
+        other = await through(auth, lambda connection, name=name: add_user(connection, name))
+        await auth.get_user(other)
+    assert auth.recall_user(token) is None
+    assert (await auth.get_user_from_token(token)).username == "ada"
+    assert auth.recall_user(token) is not None
+
+
+async def test_who_is_in_use_keeps_the_place(auth: AuthManager, ada: User, clock: FakeClock) -> None:
+    """The short way leaves the order of use alone, and the long one is gone often enough."""
+    token = auth.issue_token(ada.id)
+    for number in range(3):
+        assert auth.find_user_from_token(token) is ada
+        other = await through(auth, lambda connection, number=number: add_user(connection, f"other {number}"))
+        await auth.get_user(other)
+        clock.elapsed += RECALL_SECONDS
+    assert auth.status().users == 2
+
+
+async def test_a_recalled_user_is_a_hit(auth: AuthManager, ada: User) -> None:
+    """Counted like any other that was answered from memory; what is not recalled counts nothing."""
+    token = auth.issue_token(ada.id)
+    before = auth.status().hits
+    auth.recall_user(token)
+    auth.find_user_from_token(token)
+    auth.recall_user(token)
+    auth.find_user_from_token(token)
+    assert auth.status().hits == before + 3
+
+
+async def test_a_closed_manager_recalls_nothing(settings: Settings) -> None:
+    """It refuses nothing, either."""
+    assert AuthManager(settings).recall_user("x") is None
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_it_never_says_anything_else(
+    auth: AuthManager, ada: User, clock: FakeClock, settings: Settings, seed: int
+) -> None:
+    """Whatever happens in whatever order: what is recalled is what the long way finds at that moment."""
+    lot, parts = random.Random(seed), running(auth)
+    bob = await through(auth, lambda connection: add_user(connection, "bob", roles=[ada.roles[0].id]))
+    ids = [ada.id, bob]
+    tokens = {auth.issue_token(lot.choice(ids), lifetime_seconds=LIFETIME): None for _ in range(6)}
+    recalled = 0
+
+    async def write(connection: Any) -> None:
+        name = f"Ada {lot.random()}"
+        await connection.execute(update(users).where(users.c.id == lot.choice(ids)).values(first_name=name))
+
+    for step in range(300):
+        match lot.randrange(12):
+            case 0:
+                await through(auth, write)
+            case 1:
+                name = f"resource {seed}.{step}"
+                await through(auth, lambda connection, name=name: grant(connection, ada.roles[0].id, "can_read", name))
+            case 2:
+                await auth.revoke_token(lot.choice(list(tokens)))
+            case 3:
+                await auth.end_tokens(lot.choice(ids)) if lot.random() < 0.1 else None
+            case 4:
+                parts.users.suspect(lot.choice(["user", "role"]), lot.choice([*ids, ada.roles[0].id]))
+            case 5:
+                clock.advance(lot.choice([1, 30, 61, 200]))
+            case 6:
+                tokens[auth.issue_token(lot.choice(ids), lifetime_seconds=LIFETIME)] = None
+            case _:
+                for token in tokens:
+                    try:
+                        await auth.get_user_from_token(token)
+                    except AuthError:
+                        continue
+        for token in tokens:
+            user = auth.recall_user(token)
+            if user is not None:
+                recalled += 1
+                assert parts.users.find(auth.verify(token).user_id or 0, clock.elapsed) is user
+    assert recalled > 100
