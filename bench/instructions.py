@@ -34,6 +34,8 @@ MARK = "getppid"
 ALLOWED = 1.05
 """More than so many times what was recorded fails."""
 CALLS = 1000
+REQUESTS = 200
+"""The same of requests to an app, each of which takes a hundred times as long."""
 PERF_TIMES = 100
 """Beside perf the start is not left out but subtracted, so there is more to be counted. It costs no time there."""
 USERS = 20
@@ -157,7 +159,7 @@ def find_counter() -> tuple[str, Count]:
 
 def count_with_valgrind(url: str, names: Sequence[str]) -> Mapping[str, int]:
     """One process, with a dump of callgrind's counter at each mark."""
-    orders = [part for name in names for part in (name, str(CALLS))]
+    orders = [part for name in names for part in (name, str(calls_of(name)))]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "out")
         tool = ["valgrind", "--tool=callgrind", f"--dump-before={MARK}", f"--callgrind-out-file={out}"]
@@ -168,7 +170,12 @@ def count_with_valgrind(url: str, names: Sequence[str]) -> Mapping[str, int]:
         if not all(dump.exists() for dump in dumps) or Path(f"{out}.{len(dumps) + 2}").exists():
             raise CountError(f"valgrind did not see each call of {MARK} once: is the C library stripped?")
         totals = [_total(dump.read_text()) for dump in dumps]
-    return {name: round(total / CALLS) for name, total in zip(names, totals[1::2], strict=True)}
+    return {name: round(total / calls_of(name)) for name, total in zip(names, totals[1::2], strict=True)}
+
+
+def calls_of(name: str) -> int:
+    """How often it is done while it is counted."""
+    return REQUESTS if name in BESIDE or name in BESIDE.values() else CALLS
 
 
 def _total(dump: str) -> int:
@@ -180,7 +187,7 @@ def _total(dump: str) -> int:
 
 def count_with_perf(url: str, names: Sequence[str]) -> Mapping[str, int]:
     """Two processes for each, with and without the calls."""
-    return {name: round(_difference(url, name, CALLS * PERF_TIMES)) for name in names}
+    return {name: round(_difference(url, name, calls_of(name) * PERF_TIMES)) for name in names}
 
 
 def _difference(url: str, name: str, calls: int) -> float:

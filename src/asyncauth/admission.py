@@ -15,8 +15,8 @@ from asyncauth.tokens.claims import parse_user_id
 from asyncauth.tokens.verify import Seen
 
 RECALL_SECONDS = 60.0
-"""After so long the long way is gone again: it alone notes which tokens and users are in use. So those that have to make
-room are the least recently used ones to within this time, and one that goes too early is verified or loaded again."""
+"""After so long the long way is gone again: it alone notes which tokens and users are in use. So those that have to
+make room are the least recently used to within this time, and one that goes too early is verified or loaded again."""
 
 
 def recall(running: Running, token: str) -> User | None:

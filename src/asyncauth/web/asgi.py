@@ -62,7 +62,8 @@ class AuthMiddleware:
             return await self._watched(scope, receive, send)
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        gate = scope[GATE] = self.gate.acting
+        gate: Gate = self.gate.acting
+        scope[GATE] = gate
         started = False
 
         def noting(message: Message) -> Awaitable[None]:  # no coroutine of its own: it is called for each message
@@ -71,10 +72,10 @@ class AuthMiddleware:
             return send(message)
 
         try:
-            if not gate.public and (found := gate.recall(scope)):
-                self._let_in(scope, gate, found[0])
-                return await self.app(scope, receive, noting)
-            return await self._guarded(scope, receive, noting)
+            if not gate.public or not gate.is_public(scope):
+                found = gate.recall(scope)
+                self._let_in(scope, gate, await gate.get_user(scope) if found is None else found[0])
+            return await self.app(scope, receive, noting)
         except AuthError as error:
             if started:
                 raise

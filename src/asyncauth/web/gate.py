@@ -28,7 +28,6 @@ __all__ = ["Gate", "gate_of"]
 
 GATE = "asyncauth.gate"
 """Where a scope has it."""
-_AUTHORIZATION, _COOKIE, _CONSISTENCY = map(len, (b"authorization", b"cookie", CONSISTENCY_HEADER))
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,38 +88,34 @@ class Gate:
         """
         return self._require_token(scope)[0]
 
-    def recall(self, scope: ScopeView) -> tuple[User, str] | None:
+    def recall(self, scope: ScopeView) -> tuple[User, str] | None:  # noqa: C901 - a call more is felt here
         """The user and the token of a usual request, in one step: the token came before and nothing has changed since.
         None says nothing: ask `find_user` or `get_user`. Whatever is unusual goes that way, with all its rules: another
         spelling, a header twice, a consistency token, a cookie with an unsafe method, a websocket, any refusal.
-
-        A request brings a dozen headers, and the length of a name is the cheapest thing to ask.
         """
-        if scope["type"] != "http":
-            return None
         bearer = cookies = None
         for name, value in scope["headers"]:
-            size = len(name)
-            if size == _AUTHORIZATION:
+            size = len(name)  # the cheapest thing to ask; the numbers are those of the names that are compared with
+            if size == 13:
                 if name == b"authorization" and bearer is None:
                     bearer = value
                 elif name.lower() == b"authorization":
                     return None
-            elif size == _COOKIE:
+            elif size == 6:
                 if name == b"cookie" and cookies is None:
                     cookies = value
-                elif name.lower() == b"cookie":
+                elif name != b"accept" and name.lower() == b"cookie":
                     return None
-            elif size == _CONSISTENCY and name.lower() == CONSISTENCY_HEADER:
+            elif size == 19 and name.lower() == CONSISTENCY_HEADER:
                 return None
+        if scope["type"] != "http":
+            return None
         if bearer is not None:
             scheme, _, text = bearer.partition(b" ")
-            token = text.decode("latin-1") if scheme == b"Bearer" else None
-        elif cookies is None or self.cookie is None or scope["method"] not in SAFE_METHODS:
-            return None
-        else:
+            token = text.decode("latin-1") if scheme == b"Bearer" else ""
+        elif cookies is not None and self.cookie is not None and scope["method"] in SAFE_METHODS:
             token = self.cookie.glance(cookies)
-        if token is None:
+        else:
             return None
         auth = self.auth
         user = (get_auth_manager() if auth is None else auth).recall_user(token)
