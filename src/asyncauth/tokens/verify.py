@@ -38,7 +38,7 @@ class Seen:
         self.begins = begins
         """Since the epoch: before that its times are refused, and from `ends` on."""
         self.ends = ends
-        self.user_id: int | None = None
+        self.user_id = 0
         """Whose token it was found to be, neither revoked nor cut off. Only the id: a user who has changed is not kept
         in memory by the tokens that came before."""
         self.generation = -1

@@ -56,6 +56,11 @@ async def ada(auth: AuthManager) -> User:
     return await auth.get_user(user_id)
 
 
+async def add(auth: AuthManager, username: str) -> int:
+    """A user without roles."""
+    return await through(auth, lambda connection: add_user(connection, username))
+
+
 def learn(kind: str, item: int | None) -> Callable[[AuthManager, User], None]:
     """A record of the change log comes in."""
 
@@ -174,8 +179,7 @@ async def test_who_has_made_room_is_loaded_again(auth: AuthManager, ada: User) -
     token = auth.issue_token(ada.id)
     auth.find_user_from_token(token)
     for name in ("bob", "eve"):
-        other = await through(auth, lambda connection, name=name: add_user(connection, name))
-        await auth.get_user(other)
+        await auth.get_user(await add(auth, name))
     assert auth.recall_user(token) is None
     user = await auth.get_user_from_token(token)
     assert auth.find_user_from_token(token) is user
@@ -187,8 +191,7 @@ async def test_who_is_in_use_keeps_the_place(auth: AuthManager, ada: User, clock
     token = auth.issue_token(ada.id)
     for number in range(3):
         assert auth.find_user_from_token(token) is ada
-        other = await through(auth, lambda connection, number=number: add_user(connection, f"other {number}"))
-        await auth.get_user(other)
+        await auth.get_user(await add(auth, f"other {number}"))
         clock.elapsed += RECALL_SECONDS
     assert auth.status().users == 2
 
