@@ -263,7 +263,7 @@ class Life:
         known = {token: self.auth.recall_user(token) for token in self.tokens}
         for token, user in known.items():
             if user is not None:
-                assert running(self.auth).users.find(self.auth.verify(token).user_id or 0, self.clock.elapsed) is user
+                assert running(self.auth).users.find(self.auth.verify(token).user_id or 0, self.clock.elapsed) == user
         return sum(user is not None for user in known.values())
 
 
