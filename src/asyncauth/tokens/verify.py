@@ -6,6 +6,7 @@ which algorithm (RFC 8725 sections 3.1, 3.8 and 3.9). A token chooses among what
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import inf
 from types import MappingProxyType
 
@@ -28,23 +29,21 @@ _ABSENT = object()
 _NOBODY: Mapping[str, Rule] = MappingProxyType({})
 
 
+@dataclass(slots=True, eq=False)
 class Seen:
     """A token that was verified, and what is remembered of it. Times in seconds."""
 
-    __slots__ = ("begins", "claims", "ends", "generation", "until", "user_id")
-
-    def __init__(self, claims: Claims, begins: float, ends: float) -> None:
-        self.claims = claims
-        self.begins = begins
-        """Since the epoch: before that its times are refused, and from `ends` on."""
-        self.ends = ends
-        self.user_id = 0
-        """Whose token it was found to be, neither revoked nor cut off. Only the id: a user who has changed is not kept
-        in memory by the tokens that came before."""
-        self.generation = -1
-        """In which generation that was found; none yet."""
-        self.until = 0.0
-        """How long that holds, on the clock that runs through suspension, if nothing changes."""
+    claims: Claims
+    begins: float
+    """Since the epoch: before that its times are refused, and from `ends` on."""
+    ends: float
+    user_id: int = 0
+    """Whose token it was found to be, neither revoked nor cut off. Only the id: a user who has changed is not kept in
+    memory by the tokens that came before."""
+    generation: int = -1
+    """In which generation that was found; none yet."""
+    until: float = 0.0
+    """How long that holds, on the clock that runs through suspension, if nothing changes."""
 
 
 class Verifier:
