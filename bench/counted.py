@@ -9,14 +9,17 @@ import gc
 import os
 import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from asyncauth import Role, User
 from asyncauth.decide import decide
 from asyncauth.model import permission_key
+from bench.http import ADAPTERS, CARRIERS
 
 Work = Callable[[int], Awaitable[None]]
 """Does it so many times."""
+MakeWork = Callable[[str], AbstractAsyncContextManager[Work]]
+"""Makes it ready, given the URL of a filled database."""
 WARM_UP = 300
 """The interpreter has then specialised what it is going to."""
 WARM = 1
@@ -89,12 +92,31 @@ def _role(number: int) -> Role:
     return Role(number, f"role {number}", keys)
 
 
-WORK = {
+def http(family: str, carrier: str, *, empty: bool) -> MakeWork:
+    """A request to one of our adapters, or to the empty one beside it."""
+
+    @asynccontextmanager
+    async def make(url: str) -> AsyncIterator[Work]:
+        from bench.http.inside import requesting
+
+        async with requesting(url, family, carrier, empty=empty) as work:
+            yield work
+
+    return make
+
+
+_REQUESTS = [(family, carrier) for family in ADAPTERS for carrier in CARRIERS]
+_EMPTY = "{}, {}, empty"
+WORK: dict[str, MakeWork] = {
     "verify HS512, not remembered": verify,
     "warm token to user": warm,
     "decision, allowed by the last of 5 roles": allow,
     "decision, refused by 5 roles": refuse,
+    **{f"{family}, {carrier}": http(family, carrier, empty=False) for family, carrier in _REQUESTS},
+    **{_EMPTY.format(family, carrier): http(family, carrier, empty=True) for family, carrier in _REQUESTS},
 }
+BESIDE = {f"{family}, {carrier}": _EMPTY.format(family, carrier) for family, carrier in _REQUESTS}
+"""Of whose instructions those of another are subtracted: what stays is what we add."""
 
 
 def mark() -> None:

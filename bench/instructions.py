@@ -22,7 +22,7 @@ from pathlib import Path
 
 from anyio.from_thread import start_blocking_portal
 
-from bench.counted import WORK
+from bench.counted import BESIDE, WORK
 from bench.data import filled
 from bench.places import throw_away
 from bench.progress import say
@@ -34,6 +34,8 @@ MARK = "getppid"
 ALLOWED = 1.05
 """More than so many times what was recorded fails."""
 CALLS = 1000
+REQUESTS = 200
+"""The same of requests to an app, each of which takes a hundred times as long."""
 PERF_TIMES = 100
 """Beside perf the start is not left out but subtracted, so there is more to be counted. It costs no time there."""
 USERS = 20
@@ -86,7 +88,7 @@ def main(arguments: list[str]) -> int:
         if recorded is not None and (differs := list(differences(recorded.made_with, made_with))):
             return _refuse(options.file, differs)
         with _database() as url:
-            counts = Counts(made_with, count(url, list(WORK)))
+            counts = Counts(made_with, added(count(url, list(WORK))))
         if recorded is not None:
             return report(recorded.instructions, counts.instructions)
         counts.write(options.file)
@@ -96,6 +98,12 @@ def main(arguments: list[str]) -> int:
     report(counts.instructions, counts.instructions)
     say(f"recorded in {options.file}")
     return 0
+
+
+def added(counts: Mapping[str, int]) -> Mapping[str, int]:
+    """What stays where something empty stands beside it."""
+    left = {name: counts[name] - counts[empty] for name, empty in BESIDE.items() if name in counts}
+    return {name: left.get(name, count) for name, count in counts.items() if name not in BESIDE.values()}
 
 
 def report(recorded: Mapping[str, int], now: Mapping[str, int]) -> int:
@@ -151,7 +159,7 @@ def find_counter() -> tuple[str, Count]:
 
 def count_with_valgrind(url: str, names: Sequence[str]) -> Mapping[str, int]:
     """One process, with a dump of callgrind's counter at each mark."""
-    orders = [part for name in names for part in (name, str(CALLS))]
+    orders = [part for name in names for part in (name, str(calls_of(name)))]
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder, "out")
         tool = ["valgrind", "--tool=callgrind", f"--dump-before={MARK}", f"--callgrind-out-file={out}"]
@@ -162,7 +170,12 @@ def count_with_valgrind(url: str, names: Sequence[str]) -> Mapping[str, int]:
         if not all(dump.exists() for dump in dumps) or Path(f"{out}.{len(dumps) + 2}").exists():
             raise CountError(f"valgrind did not see each call of {MARK} once: is the C library stripped?")
         totals = [_total(dump.read_text()) for dump in dumps]
-    return {name: round(total / CALLS) for name, total in zip(names, totals[1::2], strict=True)}
+    return {name: round(total / calls_of(name)) for name, total in zip(names, totals[1::2], strict=True)}
+
+
+def calls_of(name: str) -> int:
+    """How often it is done while it is counted."""
+    return REQUESTS if name in BESIDE or name in BESIDE.values() else CALLS
 
 
 def _total(dump: str) -> int:
@@ -174,7 +187,7 @@ def _total(dump: str) -> int:
 
 def count_with_perf(url: str, names: Sequence[str]) -> Mapping[str, int]:
     """Two processes for each, with and without the calls."""
-    return {name: round(_difference(url, name, CALLS * PERF_TIMES)) for name in names}
+    return {name: round(_difference(url, name, calls_of(name) * PERF_TIMES)) for name in names}
 
 
 def _difference(url: str, name: str, calls: int) -> float:

@@ -12,6 +12,7 @@ from asyncauth.clock import SYSTEM_CLOCK
 from asyncauth.db.engine import Database, make_engine
 from asyncauth.db.feed import Position
 from asyncauth.db.loader import Loaded, Loader
+from asyncauth.generation import Generation
 from asyncauth.tasks import Tasks
 from asyncauth.users import Users
 
@@ -75,7 +76,7 @@ class Parts:
         max_age = given.max_entry_age_seconds
         loader = CountingLoader(database, SYSTEM_CLOCK, group_roles=True, max_entry_age_seconds=max_age)
         coarse = database.dialect == "sqlite"
-        return Users(loader, Tasks(), SYSTEM_CLOCK, given, self._position, coarse=coarse), loader
+        return Users(loader, Tasks(), SYSTEM_CLOCK, given, self._position, Generation(), coarse=coarse), loader
 
 
 @asynccontextmanager

@@ -24,6 +24,7 @@ from asyncauth.web.asgi import AuthMiddleware
 from asyncauth.web.cookies import CookiePolicy
 from asyncauth.web.http import Receive, Scope, Send
 from bench.data import MARK
+from bench.http import ADAPTERS
 from bench.http.requests import COOKIE
 from bench.http.serving import App
 from bench.parts import NAME, SECRET
@@ -166,10 +167,6 @@ def litestar_guard(auth: AuthManager | None, cookie: CookiePolicy | None) -> App
     return app
 
 
-FAMILIES: dict[str, MakeApp] = {
-    "ASGI middleware": asgi,
-    "ASGI middleware on Starlette": starlette,
-    "FastAPI CurrentUser": fastapi_user,
-    "FastAPI requires": fastapi_requires,
-    "Litestar guard": litestar_guard,
-}
+FAMILIES: dict[str, MakeApp] = dict(
+    zip(ADAPTERS, (asgi, starlette, fastapi_user, fastapi_requires, litestar_guard), strict=True)
+)

@@ -45,8 +45,9 @@ async def measure(url: str, sizes: Sizes) -> list[Figure]:
 def _pair(server: BenchServer, empty: str, ours: str, requests: Sequence[bytes], slices: int, count: int) -> Measure:
     async def measure() -> Sample:
         spent: dict[str, list[float]] = {"empty": [], "ours": [], "empty wall": [], "ours wall": []}
-        for _ in range(slices):
-            for kind, name in (("empty", empty), ("ours", ours)):
+        sides = (("empty", empty), ("ours", ours))
+        for turn in range(slices):
+            for kind, name in sides[:: (-1) ** turn]:  # or who comes second would have all of a slow drift
                 one = server.ask(name, requests, count)
                 spent[kind].append(one.cpu)
                 spent[f"{kind} wall"].append(one.wall)

@@ -1,6 +1,6 @@
 """Token → user: the first three of the five steps, from memory where that is possible.
 
-The way that no request can avoid: `admit` and `find_user` wait for nothing and run no statement.
+The way that no request can avoid: `recall`, `admit` and `find_user` wait for nothing and run no statement.
 """
 
 from collections.abc import Mapping
@@ -12,6 +12,32 @@ from asyncauth.model import Claims, User
 from asyncauth.running import Running
 from asyncauth.tokens.api_keys import is_api_key
 from asyncauth.tokens.claims import parse_user_id
+from asyncauth.tokens.verify import Seen
+
+RECALL_SECONDS = 60.0
+"""After so long the long way is gone again: it alone notes which tokens and users are in use. So those that have to
+make room are the least recently used to within this time, and one that goes too early is verified or loaded again."""
+
+
+def recall(running: Running, token: str) -> User | None:
+    """The user of a signed token, where `find_user` has found it before and would find the same now. None says nothing.
+
+    Times, revocation and user are checked on this use, too. The token's times and the lease are compared with the
+    clocks. That no revocation, cut-off or change of a user or role became known since is one comparison: what brings
+    one ends the generation. That no key has gone: the token would not be remembered. And the user comes from memory by
+    its id, where one that may have changed is no more.
+    """
+    seen = running.verifier.seen.get(token)
+    if seen is None or seen.generation != running.generation.number or not seen.begins <= running.now() < seen.ends:
+        return None
+    elapsed = running.elapsed()
+    if elapsed >= seen.until or elapsed >= running.follower.proven_until:
+        return None
+    users = running.users
+    user = users.cache.values.get(seen.user_id)
+    if user is not None:
+        users.hits += 1
+    return user
 
 
 def admit(running: Running, token: object) -> Claims:
@@ -21,7 +47,12 @@ def admit(running: Running, token: object) -> Claims:
         TokenError: the token is refused (401).
         StaleError: memory is not proven current (503).
     """
-    claims = running.verifier.verify(token, running.now())
+    return _admit(running, token).claims
+
+
+def _admit(running: Running, token: object) -> Seen:
+    seen = running.verifier.see(token, running.now())
+    claims = seen.claims
     if running.elapsed() >= running.follower.proven_until:
         require_proof(running)
     if claims in running.revoked:
@@ -29,7 +60,7 @@ def admit(running: Running, token: object) -> Claims:
     cutoff = running.cutoffs.find(claims.user_id)
     if cutoff is not None and claims.issued_at <= cutoff:
         raise RevokedTokenError("the user's tokens were ended")
-    return claims
+    return seen
 
 
 def require_proof(running: Running) -> None:
@@ -40,17 +71,31 @@ def require_proof(running: Running) -> None:
 
 def find_user(running: Running, token: object) -> User | None:
     """See `AuthManager.find_user_from_token`."""
+    if type(token) is str:
+        user = recall(running, token)
+        if user is not None:
+            return user
     try:
-        claims = admit(running, token)
+        seen = _admit(running, token)
     except TokenError:  # this way round it costs signed tokens nothing
         if not is_api_key(token):
             raise
     else:
-        if claims.user_id is None:
-            return _find_foreign(running, claims)
-        return running.users.find(claims.user_id, running.elapsed())
+        return _find_of_seen(running, seen)
     require_proof(running)
     return running.api_keys.find_user(token)
+
+
+def _find_of_seen(running: Running, seen: Seen) -> User | None:
+    """The user of a token that has just been admitted, and a note of it for `recall`."""
+    claims, elapsed = seen.claims, running.elapsed()
+    user_id = claims.user_id
+    user = _find_foreign(running, claims) if user_id is None else running.users.find(user_id, elapsed)
+    if user is not None:
+        seen.user_id = user.id
+        seen.generation = running.generation.number
+        seen.until = min(running.users.cache.deadline(user.id), elapsed + RECALL_SECONDS)
+    return user
 
 
 async def get_user(running: Running, token: object, at_least: str | None) -> User:

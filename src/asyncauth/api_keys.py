@@ -16,6 +16,7 @@ from asyncauth.errors import (
     RevokedTokenError,
     StaleError,
 )
+from asyncauth.generation import Generation
 from asyncauth.model import User
 from asyncauth.settings import Settings
 from asyncauth.tasks import Tasks
@@ -54,14 +55,21 @@ class ApiKeys:
     """
 
     def __init__(
-        self, database: Database, users: Users, cutoffs: Cutoffs, tasks: Tasks, clock: Clock, settings: Settings
+        self,
+        database: Database,
+        users: Users,
+        cutoffs: Cutoffs,
+        tasks: Tasks,
+        clock: Clock,
+        settings: Settings,
+        generation: Generation,
     ) -> None:
         self._secrets = settings.api_key_secrets
         self._database = database
         self._users = users
         self._cutoffs = cutoffs
         self._clock = clock
-        self._keys: Cache[Held] = Cache(settings.api_key_cache_size)
+        self._keys: Cache[Held] = Cache(settings.api_key_cache_size, generation)
         self._max_entry_age_seconds = settings.max_entry_age_seconds
         self._timeout_seconds = settings.database_timeout_seconds
         self._turns = asyncio.Semaphore(max(1, settings.max_concurrent_loads // 2))

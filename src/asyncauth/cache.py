@@ -12,6 +12,7 @@ from typing import Any, Generic, TypeVar
 
 from async_lru import alru_cache
 
+from asyncauth.generation import Generation
 from asyncauth.tasks import Tasks
 
 V = TypeVar("V")
@@ -36,49 +37,64 @@ class Cache(Generic[V]):
 
     INVARIANT: a value is written before its numbers and goes before them; readers read the numbers first. So a thread
     that reads meanwhile may find numbers that are too old for the value, never too new.
+
+    Args:
+        size: values kept at most.
+        generation: ended whenever something is dropped because it may have changed, even if it was not here: what was
+            found before may rest on it. What only has to make room ends none.
     """
 
-    def __init__(self, size: int) -> None:
-        self._values: OrderedDict[int, V] = OrderedDict()
+    def __init__(self, size: int, generation: Generation) -> None:
+        self.values: OrderedDict[int, V] = OrderedDict()
+        """To be read only, and not kept: `clear` puts another in its place."""
+        self._generation = generation
         self._sequences: dict[int, int] = {}
         self._deadlines: dict[int, float] = {}
         self._forgotten: list[tuple[dict[int, Any], ...]] = []
         self._size = size
 
     def __len__(self) -> int:
-        return len(self._values)
+        return len(self.values)
 
     def find(self, key: int, elapsed: float, since: int = 0) -> V | None:
         """The value for `key` if it is not too old at the time `elapsed`, nor read when fewer changes than `since` were
         known; it becomes the most recently used."""
         if self._deadlines.get(key, 0.0) <= elapsed or self._sequences[key] < since:
             return None
-        self._values.move_to_end(key)
-        return self._values[key]
+        self.values.move_to_end(key)
+        return self.values[key]
 
     def peek(self, key: int, elapsed: float) -> Entry[V] | None:
         """The entry for `key` if it is not too old, leaving the order of use alone."""
         deadline, sequence = self._deadlines.get(key, 0.0), self._sequences.get(key)
-        value = self._values.get(key)
+        value = self.values.get(key)
         if value is None or sequence is None or deadline <= elapsed:
             return None
         return Entry(value, sequence, deadline)
+
+    def deadline(self, key: int) -> float:
+        """When the value for `key` becomes too old; it has to be there."""
+        return self._deadlines[key]
 
     def put(self, key: int, entry: Entry[V]) -> None:
         """Store an entry unless a newer one is there: loads do not end in the order they began."""
         if self._sequences.get(key, entry.sequence) > entry.sequence:
             return
-        self._values[key] = entry.value
-        self._values.move_to_end(key)
+        self.values[key] = entry.value
+        self.values.move_to_end(key)
         self._sequences[key] = entry.sequence
         self._deadlines[key] = entry.deadline
-        if len(self._values) > self._size:
-            self.drop(next(iter(self._values)))
+        if len(self.values) > self._size:
+            self._remove(next(iter(self.values)))
         self._free_some()
 
     def drop(self, key: int) -> bool:
-        """Forget one entry; whether it was there."""
-        if self._values.pop(key, None) is None:
+        """Forget one entry, which may have changed; whether it was there."""
+        self._generation.end()
+        return self._remove(key)
+
+    def _remove(self, key: int) -> bool:
+        if self.values.pop(key, None) is None:
             return False
         del self._sequences[key], self._deadlines[key]
         return True
@@ -86,9 +102,10 @@ class Cache(Generic[V]):
     def clear(self) -> None:
         """Forget everything. Its memory is freed with later `put`s, some entries with each: 100,000 users at once
         would hold the event loop for 30 ms."""
-        if self._values:
-            self._forgotten.append((self._values, self._sequences, self._deadlines))
-        self._values, self._sequences, self._deadlines = OrderedDict(), {}, {}
+        self._generation.end()
+        if self.values:
+            self._forgotten.append((self.values, self._sequences, self._deadlines))
+        self.values, self._sequences, self._deadlines = OrderedDict(), {}, {}
 
     def _free_some(self) -> None:
         if self._forgotten:

@@ -172,6 +172,12 @@ class AuthManager:
                 return user
         return await admission.get_user(running, token, at_least)
 
+    def recall_user(self, token: str) -> User | None:
+        """`find_user_from_token` in a fraction of the time for a token that came before, if nothing has changed since.
+        None says nothing, and it never refuses: ask one of those. For the loop's thread."""
+        running = self._running
+        return None if running is None else admission.recall(running, token)
+
     def verify(self, token: object) -> Claims:
         """A signed token that counts now → its claims, from memory: its signature holds, it is neither expired nor
         revoked. Whether its user exists is not asked.

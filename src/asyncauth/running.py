@@ -22,6 +22,7 @@ from asyncauth.db.seed import seed
 from asyncauth.db.state import State, look
 from asyncauth.db.url import parse_url
 from asyncauth.errors import ConfigurationError
+from asyncauth.generation import Generation
 from asyncauth.hasher import PasswordHasher
 from asyncauth.login.refresh import Logins
 from asyncauth.names import Names
@@ -67,6 +68,7 @@ class Running:
     issuer: Issuer
     verifier: Verifier
     receipts: Receipts
+    generation: Generation
     revoked: Revocations
     cutoffs: Cutoffs
     users: Users
@@ -89,17 +91,17 @@ async def connect(settings: Settings, engine: AsyncEngine, keys: LoadedKeys, clo
         ConfigurationError: the database lacks tables, or a setting is wrong.
         DatabaseUnavailableError: it did not answer.
     """
-    hasher, tasks = _hasher(settings), Tasks()
+    hasher, tasks, generation = _hasher(settings), Tasks(), Generation()
     database = Database(engine, timeout_seconds=settings.database_timeout_seconds)
     state = await _find_state(database, settings)
     group_roles = settings.group_roles if settings.group_roles is not None else not state.fab_version
     age_seconds = settings.max_entry_age_seconds
     loader = Loader(database, clock, group_roles=group_roles, max_entry_age_seconds=age_seconds)
     position = await read_position(database, clock.elapsed(), settings.late_commit_horizon_seconds)
-    users = Users(loader, tasks, clock, settings, position, coarse=database.dialect == "sqlite")
-    revoked = Revocations(settings.issuers, settings.jwt_leeway_seconds)
-    cutoffs = Cutoffs()
-    api_keys = ApiKeys(database, users, cutoffs, tasks, clock, settings)
+    users = Users(loader, tasks, clock, settings, position, generation, coarse=database.dialect == "sqlite")
+    revoked = Revocations(settings.issuers, settings.jwt_leeway_seconds, generation)
+    cutoffs = Cutoffs(generation)
+    api_keys = ApiKeys(database, users, cutoffs, tasks, clock, settings, generation)
     follower = Follower(database, users, api_keys, revoked, cutoffs, clock, settings, airflow=state.airflow_revocations)
     users.catch_up = follower.catch_up
     upkeep = Upkeep(database, follower, api_keys, clock, settings)
@@ -120,6 +122,7 @@ async def connect(settings: Settings, engine: AsyncEngine, keys: LoadedKeys, clo
         issuer=_issuer(keys.ring, settings),
         verifier=_verifier(keys, settings),
         receipts=Receipts(keys.ring, clock.now),
+        generation=generation,
         revoked=revoked,
         cutoffs=cutoffs,
         users=users,

@@ -12,6 +12,7 @@ from asyncauth.clock import Clock
 from asyncauth.db.feed import Position, Record
 from asyncauth.db.loader import Loaded, Loader
 from asyncauth.errors import DatabaseUnavailableError, StaleError
+from asyncauth.generation import Generation
 from asyncauth.model import Role, User
 from asyncauth.settings import Settings
 from asyncauth.tasks import Tasks
@@ -29,7 +30,15 @@ class Users:
     """
 
     def __init__(
-        self, loader: Loader, tasks: Tasks, clock: Clock, settings: Settings, position: Position, *, coarse: bool
+        self,
+        loader: Loader,
+        tasks: Tasks,
+        clock: Clock,
+        settings: Settings,
+        position: Position,
+        generation: Generation,
+        *,
+        coarse: bool,
     ) -> None:
         """`coarse`: any change drops everything, because the log does not tell all (SQLite: REPLACE, cascades)."""
         self.position = position
@@ -46,8 +55,9 @@ class Users:
         """Users read from the database."""
         self._loader = loader
         self._clock = clock
-        self._users: Cache[User] = Cache(settings.user_cache_size)
-        self._roles: Cache[Role] = Cache(settings.role_cache_size)
+        self.cache: Cache[User] = Cache(settings.user_cache_size, generation)
+        """To be read only."""
+        self._roles: Cache[Role] = Cache(settings.role_cache_size, generation)
         self._timeout_seconds = settings.database_timeout_seconds
         self._turns = asyncio.Semaphore(settings.max_concurrent_loads)
         self._flights = Flights(self._load, tasks)
@@ -58,17 +68,17 @@ class Users:
     @property
     def sizes(self) -> tuple[int, int]:
         """How many users and roles are in memory."""
-        return len(self._users), len(self._roles)
+        return len(self.cache), len(self._roles)
 
     def find(self, user_id: int, elapsed: float) -> User | None:
         """The user if in memory. For the loop's thread."""
-        user = self._users.find(user_id, elapsed, self._roles_changed)
+        user = self.cache.find(user_id, elapsed, self._roles_changed)
         if user is None:
-            entry = self._users.peek(user_id, elapsed)
+            entry = self.cache.peek(user_id, elapsed)
             renewed = self._renew(entry, elapsed) if entry is not None else None
             if renewed is None:
                 return None
-            self._users.put(user_id, renewed)
+            self.cache.put(user_id, renewed)
             user = renewed.value
         self.hits += 1
         return user
@@ -76,7 +86,7 @@ class Users:
     def peek(self, user_id: int, elapsed: float) -> User | None:
         """The user if in memory. For any thread."""
         steps = self._steps
-        entry = self._users.peek(user_id, elapsed)
+        entry = self.cache.peek(user_id, elapsed)
         if entry is not None and entry.sequence < self._roles_changed:
             entry = self._renew(entry, elapsed)
             if steps % 2 or steps != self._steps:  # user and roles may be of two states
@@ -120,7 +130,7 @@ class Users:
         """Have a user or role loaded anew that may have changed. Loads under way go on: if it has, a record tells."""
         with self._step():
             if kind == "user":
-                self._users.drop(item)
+                self.cache.drop(item)
             elif kind == "role" and self._roles.drop(item):
                 self._roles_changed = self.changes.sequence + 1  # users are put together anew until the next look
 
@@ -151,9 +161,9 @@ class Users:
     def _drop(self, record: Record) -> None:
         match record.kind, record.item:
             case "user", None:
-                self._users.clear()
+                self.cache.clear()
             case "user", int(user_id):
-                self._users.drop(user_id)
+                self.cache.drop(user_id)
             case "role", None:
                 self._drop_roles()
             case "role", int(role_id):
@@ -168,7 +178,7 @@ class Users:
 
     def _drop_all(self) -> None:
         self._drop_roles()
-        self._users.clear()
+        self.cache.clear()
 
     def _renew(self, entry: Entry[User], elapsed: float) -> Entry[User] | None:
         """The same user with the present roles; None if one of them has to be loaded."""
@@ -242,7 +252,7 @@ class Users:
         sequence = self.changes.sequence
         for role in loaded.new_roles:
             self._roles.put(role.id, Entry(role, sequence, loaded.roles_deadline))
-        self._users.put(loaded.user.id, Entry(loaded.user, sequence, loaded.deadline))
+        self.cache.put(loaded.user.id, Entry(loaded.user, sequence, loaded.deadline))
         return loaded.user
 
 

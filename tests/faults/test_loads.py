@@ -70,7 +70,7 @@ async def test_a_hundred_tasks_and_one_cold_user(auth: AuthManager, people: list
     """One load, the statements of one load, one and the same user for all."""
     with count_statements() as expected:
         await auth.get_user(people[0])
-    running(auth).users._users.clear()
+    running(auth).users.cache.clear()
     token = auth.issue_token(people[1])
     with count_loads() as loads, count_statements() as statements:
         found = await asyncio.gather(
@@ -106,7 +106,7 @@ async def test_callers_that_go_away_at_any_moment(auth: AuthManager, people: lis
     """Whoever is cancelled, whenever: the others get their user, no connection stays out, no task is left."""
     dice = random.Random(60431)  # noqa: S311
     for _ in range(300 if full else 25):
-        running(auth).users._users.clear()
+        running(auth).users.cache.clear()
         callers = {asyncio.create_task(auth.get_user(person)): person for person in people[:4] for _ in range(3)}
         gone = set()
         while not all(caller.done() for caller in callers):

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from bench import instructions
-from bench.instructions import CANNOT, GREW, OTHER, CountError, Counts, main
+from bench.counted import BESIDE, WORK
+from bench.instructions import CANNOT, GREW, OTHER, CountError, Counts, added, main
 
 BUILD = {"tool": "valgrind-3.19.0", "python": "CPython 3.11.7"}
 
@@ -117,3 +118,10 @@ def test_a_perf_that_may_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shutil, "which", lambda name: name if name == "perf" else None)
     with pytest.raises(CountError, match="install valgrind"):
         instructions.find_counter()
+
+
+def test_what_the_empty_one_takes_is_subtracted() -> None:
+    """And not recorded by itself; what stands beside nothing stays as it is."""
+    name, empty = next(iter(BESIDE.items()))
+    assert added({"decide": 1000, empty: 70_000, name: 90_000}) == {"decide": 1000, name: 20_000}
+    assert set(BESIDE) | set(BESIDE.values()) <= set(WORK)

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from asyncauth import cache as cache_module
 from asyncauth.cache import Cache, Entry, Flights
+from asyncauth.generation import Generation
 from asyncauth.tasks import Tasks
 from tests.waiting import settle
 
@@ -24,7 +25,7 @@ def entry(value: str, sequence: int = 1, deadline: float = 100) -> Entry[str]:
 
 def test_a_value_lives_until_its_deadline() -> None:
     """To the very moment, whatever timers say."""
-    cache: Cache[str] = Cache(2)
+    cache: Cache[str] = Cache(2, Generation())
     cache.put(1, entry("a"))
     for elapsed in (0, 99.999):
         assert cache.find(1, elapsed) == "a"
@@ -38,21 +39,21 @@ def test_a_value_lives_until_its_deadline() -> None:
 
 def test_a_value_that_was_read_too_early() -> None:
     """Is not found by who knows of more changes, and stays."""
-    cache: Cache[str] = Cache(2)
+    cache: Cache[str] = Cache(2, Generation())
     cache.put(1, entry("a", sequence=7))
     assert [cache.find(1, 0, since) for since in (6, 7, 8, 7)] == ["a", "a", None, "a"]
 
 
 def test_who_knows_of_no_change_finds_what_was_read_before_any() -> None:
     """In a database in which nothing has changed since the start."""
-    cache: Cache[str] = Cache(2)
+    cache: Cache[str] = Cache(2, Generation())
     cache.put(1, entry("a", sequence=0))
     assert cache.find(1, 0) == "a"
 
 
 def test_a_value_that_is_put_while_a_thread_peeks_is_found_the_next_time() -> None:
     """The deadline was looked for before it was there: none, as for what is too old, and no error."""
-    cache: Cache[str] = Cache(2)
+    cache: Cache[str] = Cache(2, Generation())
 
     class Meanwhile(dict[int, int]):
         """Another thread puts the value just before this look."""
@@ -71,14 +72,14 @@ def test_a_value_that_is_put_while_a_thread_peeks_is_found_the_next_time() -> No
 
 def test_a_drop_says_whether_there_was_anything() -> None:
     """The second time there is not."""
-    cache: Cache[str] = Cache(2)
+    cache: Cache[str] = Cache(2, Generation())
     cache.put(1, entry("a"))
     assert [cache.drop(key) for key in (1, 1, 2)] == [True, False, False]
 
 
 def test_numbers_of_a_value_are_never_too_new_for_it() -> None:
     """A thread may look between any two steps of a put or a drop: what it finds is at most older than it is."""
-    cache: Cache[str] = Cache(2)
+    cache: Cache[str] = Cache(2, Generation())
     cache.put(1, entry("7", sequence=7, deadline=7))
     seen: list[Entry[str] | None] = []
 
@@ -110,7 +111,7 @@ def test_numbers_of_a_value_are_never_too_new_for_it() -> None:
 
 def test_the_least_recently_used_goes_first() -> None:
     """Being got and being put count as use; being peeked at does not."""
-    cache: Cache[str] = Cache(3)
+    cache: Cache[str] = Cache(3, Generation())
     for key in (1, 2, 3):
         cache.put(key, entry("a"))
     cache.find(1, 0)
@@ -124,7 +125,7 @@ def test_the_least_recently_used_goes_first() -> None:
 
 def test_an_entry_that_is_too_old_is_no_use() -> None:
     """Asking for it in vain does not make it recently used."""
-    cache: Cache[str] = Cache(2)
+    cache: Cache[str] = Cache(2, Generation())
     cache.put(1, entry("old", deadline=5))
     cache.put(2, entry("new"))
     cache.find(1, 5)
@@ -136,7 +137,7 @@ def test_an_entry_that_is_too_old_is_no_use() -> None:
 @pytest.mark.parametrize(("sequence", "kept"), [(6, "new"), (7, "later"), (8, "later")])
 def test_an_older_value_never_takes_the_place_of_a_newer_one(sequence: int, kept: str) -> None:
     """Loads do not end in the order they began: their places among the changes decide, whatever the deadlines are."""
-    cache: Cache[str] = Cache(2)
+    cache: Cache[str] = Cache(2, Generation())
     cache.put(1, entry("new", sequence=7, deadline=50))
     cache.put(1, entry("later", sequence=sequence, deadline=500))
     found = cache.peek(1, 0)
@@ -146,7 +147,7 @@ def test_an_older_value_never_takes_the_place_of_a_newer_one(sequence: int, kept
 
 def test_an_older_value_evicts_nothing() -> None:
     """A value that is not taken pushes nobody out and counts as no use."""
-    cache: Cache[str] = Cache(2)
+    cache: Cache[str] = Cache(2, Generation())
     cache.put(1, entry("a", sequence=7))
     cache.put(2, entry("b", sequence=7))
     cache.put(1, entry("older", sequence=6))
@@ -156,7 +157,7 @@ def test_an_older_value_evicts_nothing() -> None:
 
 def test_clearing() -> None:
     """Nothing is left, and the cache goes on."""
-    cache: Cache[str] = Cache(2)
+    cache: Cache[str] = Cache(2, Generation())
     cache.put(1, entry("a", sequence=9))
     cache.clear()
     assert len(cache) == 0
@@ -171,7 +172,7 @@ class Thing:
 
 def test_what_was_cleared_is_freed_bit_by_bit() -> None:
     """At once it would hold the event loop; later puts free some of it each, until all is gone."""
-    cache: Cache[Thing] = Cache(1000)
+    cache: Cache[Thing] = Cache(1000, Generation())
     things: WeakSet[Thing] = WeakSet()
     for _ in range(2):
         for key in range(100):
@@ -195,7 +196,7 @@ def test_what_was_cleared_is_freed_bit_by_bit() -> None:
 @given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 5)), max_size=60), st.integers(1, 4))
 def test_the_cache_against_a_list(steps: list[tuple[int, int]], size: int) -> None:
     """Whatever is put and got in whatever order, the cache holds what a plain list of recent keys would."""
-    cache: Cache[str] = Cache(size)
+    cache: Cache[str] = Cache(size, Generation())
     model: list[tuple[int, int]] = []  # (key, sequence), least recently used first
     for key, sequence in steps:
         held = dict(model)

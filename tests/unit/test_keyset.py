@@ -104,7 +104,7 @@ def test_another_key_of_the_same_id_is_another_key() -> None:
     token = Issuer(ring, "here", "us", 1000).issue(7, NOW)
     gate.verify(token, NOW)
     ring.replace(KeySet([secret("a")]))
-    assert not gate._seen
+    assert not gate.seen
     with pytest.raises(Exception, match="signature"):
         gate.verify(token, NOW)
 
@@ -118,7 +118,7 @@ def test_a_key_that_comes_takes_nothing_away() -> None:
     assert ring.keys is not None
     ring.replace(KeySet([*ring.keys.keys, secret("c", NOW + 10)]))
     ring.replace(KeySet(ring.keys.keys))
-    assert len(gate._seen) == 1
+    assert len(gate.seen) == 1
 
 
 def test_unknown_ids_are_a_hint_and_nothing_more() -> None:

@@ -3,6 +3,7 @@
 import pytest
 
 from asyncauth.errors import ClaimError
+from asyncauth.generation import Generation
 from asyncauth.tokens.issue import Issuer
 from asyncauth.tokens.keyset import KeyRing, KeySet
 from asyncauth.tokens.revoked import Revocations
@@ -28,7 +29,7 @@ def test_its_form_is_that_of_jti(sid: object) -> None:
 
 def test_a_login_ends_with_all_its_tokens() -> None:
     """And no other's: not of another login, of another issuer, or of none."""
-    revoked = Revocations((ISSUER,), 10)
+    revoked = Revocations((ISSUER,), 10, Generation())
     revoked.own.add([((ISSUER, "login:l1"), NOW + 60)])
     everyone = verifier(issuers=(ISSUER, "second"))
 

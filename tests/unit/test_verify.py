@@ -717,7 +717,7 @@ def test_refused_tokens_are_not_remembered() -> None:
     for bad in (forge(claims(sub="x")), forge(claims(exp=1)), forge(claims(nbf=NOW + 99)), forge({}), "x"):
         with pytest.raises(TokenError):
             gate.verify(bad, NOW)
-    assert list(gate._seen) == [GOOD]
+    assert list(gate.seen) == [GOOD]
 
 
 def test_another_verifier_remembers_nothing() -> None:

@@ -37,6 +37,9 @@ class _StandIn(Gate):
 
     blocks: dict[str, User | None] = field(default_factory=dict)
 
+    def recall(self, scope: ScopeView) -> None:
+        """Nothing: it depends on the block."""
+
     def find_token_in(self, headers: Headers, scope: ScopeView) -> str | None:  # noqa: ARG002 - whatever it carries
         """The innermost block around this task; elsewhere, as in a server's thread, the one opened last."""
         with _lock:

@@ -3,6 +3,8 @@
 import heapq
 from collections.abc import Callable, Iterable
 
+from asyncauth.generation import Generation
+
 DELETED = "deleted"
 """The reason of a cut-off that a deleted user leaves behind: it ends API keys and logins as well, because SQLite gives
 the id to the next user."""
@@ -12,9 +14,14 @@ the next second already; but never by more than this."""
 
 
 class Cutoffs:
-    """The latest cut-off of each user, in seconds since the epoch: what was issued then or before is refused."""
+    """The latest cut-off of each user, in seconds since the epoch: what was issued then or before is refused.
 
-    def __init__(self) -> None:
+    Args:
+        generation: ended with each cut-off that becomes known. Forgetting one ends none: no token is that old.
+    """
+
+    def __init__(self, generation: Generation) -> None:
+        self._generation = generation
         self._latest: dict[int | None, int] = {}
         self.find: Callable[[int | None], int | None] = self._latest.get
         """The latest cut-off of any reason; None: none, as for None, who is not known yet. A bare dict's method,
@@ -43,6 +50,7 @@ class Cutoffs:
             for known in (self._latest, self._deleted) if reason == DELETED else (self._latest,):
                 if at > known.get(user_id, -1):
                     known[user_id] = at
+                    self._generation.end()
                     heapq.heappush(self._by_time, (at, user_id))
 
     def purge(self, before: int) -> None:

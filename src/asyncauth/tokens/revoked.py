@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 from typing import Generic, TypeVar
 
+from asyncauth.generation import Generation
 from asyncauth.model import Claims
 
 K = TypeVar("K")
@@ -15,7 +16,8 @@ _AIRFLOW_LAST_EXPIRY = 2**31 - 1  # where TIMESTAMP of MariaDB and MySQL ends
 class RevokedSet(Generic[K]):
     """Keys with the time at which each expires. A key stays for `leeway_seconds` after that, because its token does."""
 
-    def __init__(self, leeway_seconds: int) -> None:
+    def __init__(self, leeway_seconds: int, generation: Generation) -> None:
+        self._generation = generation
         self._leeway_seconds = leeway_seconds
         self.keys: set[K] = set()
         """The keys themselves, always this one set: it is asked for every request. To be read only."""
@@ -26,6 +28,7 @@ class RevokedSet(Generic[K]):
         for key, expires_at in rows:
             if key not in self.keys:
                 self.keys.add(key)
+                self._generation.end()
                 heapq.heappush(self._by_expiry, (expires_at, key))
 
     def purge(self, now: float) -> None:
@@ -47,12 +50,13 @@ class Revocations:
     Args:
         issuers: whose tokens Airflow's table speaks of, beside those without an issuer.
         leeway_seconds: how long after its expiry a token is still accepted.
+        generation: ended with each revocation that becomes known. Forgetting one ends none: its token has expired.
     """
 
-    def __init__(self, issuers: tuple[str, ...], leeway_seconds: int) -> None:
+    def __init__(self, issuers: tuple[str, ...], leeway_seconds: int, generation: Generation) -> None:
         self._issuers = frozenset(issuers)
-        self.own: RevokedSet[tuple[str, str]] = RevokedSet(leeway_seconds)
-        self.airflow: RevokedSet[str] = _AirflowSet(leeway_seconds)
+        self.own: RevokedSet[tuple[str, str]] = RevokedSet(leeway_seconds, generation)
+        self.airflow: RevokedSet[str] = _AirflowSet(leeway_seconds, generation)
 
         self._own_keys, self._airflow_keys = self.own.keys, self.airflow.keys
 

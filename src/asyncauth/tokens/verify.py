@@ -6,6 +6,7 @@ which algorithm (RFC 8725 sections 3.1, 3.8 and 3.9). A token chooses among what
 
 from collections import OrderedDict
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import inf
 from types import MappingProxyType
 
@@ -26,6 +27,23 @@ from asyncauth.tokens.keyset import KeyRing
 
 _ABSENT = object()
 _NOBODY: Mapping[str, Rule] = MappingProxyType({})
+
+
+@dataclass(slots=True, eq=False)
+class Seen:
+    """A token that was verified, and what is remembered of it. Times in seconds."""
+
+    claims: Claims
+    begins: float
+    """Since the epoch: before that its times are refused, and from `ends` on."""
+    ends: float
+    user_id: int = 0
+    """Whose token it was found to be, neither revoked nor cut off. Only the id: a user who has changed is not kept in
+    memory by the tokens that came before."""
+    generation: int = -1
+    """In which generation that was found; none yet."""
+    until: float = 0.0
+    """How long that holds, on the clock that runs through suspension, if nothing changes."""
 
 
 class Verifier:
@@ -60,7 +78,8 @@ class Verifier:
         # A token issued in the second of cut-offs carries the one after the last of them.
         self._ahead_seconds = max(leeway_seconds, STEPS + 1)
         self._oldest_seconds = inf if max_age_seconds is None else max_age_seconds + leeway_seconds
-        self._seen: OrderedDict[str, Claims] = OrderedDict()
+        self.seen: OrderedDict[str, Seen] = OrderedDict()
+        """By text, least recently verified first. To be read only, and not kept: `forget` puts another in its place."""
         self._seen_bytes = 0
         self._size = size
         self._size_bytes = size_bytes
@@ -74,17 +93,25 @@ class Verifier:
             TokenError: the subclass says which rule the token broke.
             KeysUnavailableError: the keys of its issuer could not be fetched yet (503).
         """
+        return self.see(token, now).claims
+
+    def see(self, token: object, now: float) -> Seen:
+        """As `verify`; with what is remembered of the token, which becomes the most recently used.
+
+        Raises:
+            TokenError, KeysUnavailableError: as `verify`.
+        """
         if type(token) is not str:
             raise MalformedTokenError(f"a token is a str, not {type(token).__name__}")
-        claims = self._seen.get(token)
-        if claims is not None:
-            self._check_times(claims, now)
-            self._seen.move_to_end(token)
-            return claims
-        claims = self._read(token)
-        self._check_times(claims, now)
-        self._remember(token, claims)
-        return claims
+        seen = self.seen.get(token)
+        if seen is not None:
+            self._check_times(seen, now)
+            self.seen.move_to_end(token)
+            return seen
+        seen = self._seen(self._read(token))
+        self._check_times(seen, now)
+        self._remember(token, seen)
+        return seen
 
     def read(self, token: object) -> Claims:
         """Verify all of a token but its times: to end it, when it may not be accepted yet or any more.
@@ -94,22 +121,29 @@ class Verifier:
         """
         if type(token) is not str:
             raise MalformedTokenError(f"a token is a str, not {type(token).__name__}")
-        return self._seen.get(token) or self._read(token)
+        seen = self.seen.get(token)
+        return self._read(token) if seen is None else seen.claims
 
     def is_over(self, claims: Claims, now: float) -> bool:
         """Whether they will be refused from now on whatever happens: nobody has to end them."""
         return claims.expires_at <= now - self._leeway_seconds or claims.issued_at <= now - self._oldest_seconds
 
-    def _check_times(self, claims: Claims, now: float) -> None:
-        leeway = self._leeway_seconds
+    def _seen(self, claims: Claims) -> Seen:
+        begins = max(claims.not_before - self._leeway_seconds, claims.issued_at - self._ahead_seconds)
+        ends = min(claims.expires_at + self._leeway_seconds, claims.issued_at + self._oldest_seconds)
+        return Seen(claims, float(begins), float(ends))
+
+    def _check_times(self, seen: Seen, now: float) -> None:
+        if seen.begins <= now < seen.ends:
+            return
+        claims, leeway = seen.claims, self._leeway_seconds
         if claims.expires_at <= now - leeway:
             raise ExpiredTokenError("exp has passed")
         if claims.not_before > now + leeway:
             raise ImmatureTokenError("nbf lies in the future")
-        if not now - self._oldest_seconds < claims.issued_at <= now + self._ahead_seconds:
-            if claims.issued_at > now:
-                raise ImmatureTokenError("iat lies in the future")
-            raise ExpiredTokenError("iat lies too far in the past")
+        if claims.issued_at > now:
+            raise ImmatureTokenError("iat lies in the future")
+        raise ExpiredTokenError("iat lies too far in the past")
 
     def _read(self, token: str) -> Claims:
         opened = open_token(token)
@@ -138,12 +172,12 @@ class Verifier:
 
     def forget(self) -> None:
         """Forget all that was verified: a key has gone."""
-        self._seen = OrderedDict()
+        self.seen = OrderedDict()
         self._seen_bytes = 0
 
-    def _remember(self, token: str, claims: Claims) -> None:
-        self._seen[token] = claims
+    def _remember(self, token: str, seen: Seen) -> None:
+        self.seen[token] = seen
         self._seen_bytes += len(token)
-        while len(self._seen) > self._size or self._seen_bytes > self._size_bytes:
-            forgotten, _ = self._seen.popitem(last=False)
+        while len(self.seen) > self._size or self._seen_bytes > self._size_bytes:
+            forgotten, _ = self.seen.popitem(last=False)
             self._seen_bytes -= len(forgotten)

@@ -7,6 +7,7 @@ from typing import ClassVar
 
 from asyncauth.errors import AuthError, ClosedError
 from asyncauth.manager import AuthManager
+from asyncauth.model import User
 from asyncauth.web.cookies import CookiePolicy
 from asyncauth.web.gate import GATE, Gate, GateMiddleware
 from asyncauth.web.http import (
@@ -62,7 +63,8 @@ class AuthMiddleware:
             return await self._watched(scope, receive, send)
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        scope[GATE] = self.gate.acting
+        gate: Gate = self.gate.acting
+        scope[GATE] = gate
         started = False
 
         def noting(message: Message) -> Awaitable[None]:  # no coroutine of its own: it is called for each message
@@ -71,7 +73,10 @@ class AuthMiddleware:
             return send(message)
 
         try:
-            return await self._guarded(scope, receive, noting)
+            if not gate.public or not gate.is_public(scope):
+                found = gate.recall(scope)
+                self._let_in(scope, gate, await gate.get_user(scope) if found is None else found[0])
+            return await self.app(scope, receive, noting)
         except AuthError as error:
             if started:
                 raise
@@ -80,13 +85,15 @@ class AuthMiddleware:
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:
         gate: Gate = scope[GATE]
         if not gate.is_public(scope):
-            user = await gate.get_user(scope)
-            needed = self.requires(scope) if self.requires else None
-            if needed:
-                gate.require(scope, user, *needed)
-            scope["user"] = user
-            scope.setdefault("state", {})["user"] = user
+            self._let_in(scope, gate, await gate.get_user(scope))
         await self.app(scope, receive, send)
+
+    def _let_in(self, scope: Scope, gate: Gate, user: User) -> None:
+        needed = self.requires(scope) if self.requires else None
+        if needed:
+            gate.require(scope, user, *needed)
+        scope["user"] = user
+        scope.setdefault("state", {})["user"] = user
 
 
 class _AnswerApp(ABC):

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from asyncauth.errors import ConfigurationError, CrossOriginError, InvalidValueError, MalformedTokenError
@@ -41,6 +41,8 @@ class CookiePolicy:
     origins: tuple[str, ...] = ()
     """Origins that are ours as well, like `https://example.com`: where a proxy in front ends TLS or rewrites the host,
     and the server is not told the outer ones."""
+    _opening: str = field(init=False, repr=False, compare=False)
+    """What stands before the token, if another cookie does."""
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name) or not _PATH.fullmatch(self.path):
@@ -53,6 +55,7 @@ class CookiePolicy:
             raise ConfigurationError(f"a cookie named {self.name!r} must be secure and have the path `/`")
         if self.name.startswith("__Secure-") and not self.secure:
             raise ConfigurationError(f"a cookie named {self.name!r} must be secure")
+        object.__setattr__(self, "_opening", f"; {self.name}=")
 
     def set_cookie(self, token: str, *, max_age_seconds: int | None = None) -> str:
         """Value of a Set-Cookie header that hands the token to a browser; without an age until the browser closes.
@@ -84,6 +87,13 @@ class CookiePolicy:
             MalformedTokenError: the cookie came twice, so that somebody else may have planted one of them.
         """
         return self.find_token_in(credential_headers(scope), scope)
+
+    def glance(self, cookies: bytes) -> str:
+        """The token in the only Cookie header of a request that changes nothing, where the name stands in it once, as
+        browsers write it. Anything else gives no token: ask `find_token`."""
+        before, _, after = ("; " + cookies.decode("latin-1")).partition(self._opening)
+        token, _, rest = after.partition(";")
+        return "" if self.name in before or self.name in rest else token
 
     def find_token_in(self, headers: Headers, scope: ScopeView) -> str | None:
         """As `find_token`, where the `credential_headers` of the scope are at hand."""

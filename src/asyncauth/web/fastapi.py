@@ -47,7 +47,10 @@ class _CurrentUser(SecurityBase):
         self.scheme_name = BEARER
 
     async def __call__(self, connection: HTTPConnection) -> User:
-        return await gate_of(connection.scope).get_user(connection.scope)
+        scope = connection.scope
+        gate = gate_of(scope)
+        found = gate.recall(scope)
+        return await gate.get_user(scope) if found is None else found[0]
 
 
 current_user: _CurrentUser = _CurrentUser()
@@ -71,7 +74,7 @@ class _Requires:
 
     async def __call__(self, connection: HTTPConnection, user: CurrentUser) -> User:
         scope = connection.scope
-        gate_of(scope).require(scope, user, self.action, self.template.fill(connection.path_params))
+        gate_of(scope).require(scope, user, self.action, self.template.fill(scope["path_params"]))
         return user
 
 

@@ -1,5 +1,6 @@
 """Who is it, and may they? The two questions that every adapter asks, and the middleware that leaves them a way to."""
 
+from collections.abc import Awaitable
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -7,8 +8,9 @@ from asyncauth.bootstrap import get_auth_manager
 from asyncauth.errors import ConfigurationError, CredentialsMissingError, ForbiddenError
 from asyncauth.manager import AuthManager
 from asyncauth.model import User
-from asyncauth.web.cookies import CookiePolicy
+from asyncauth.web.cookies import SAFE_METHODS, CookiePolicy
 from asyncauth.web.http import (
+    CONSISTENCY_HEADER,
     ASGIApp,
     Headers,
     Receive,
@@ -86,6 +88,39 @@ class Gate:
         """
         return self._require_token(scope)[0]
 
+    def recall(self, scope: ScopeView) -> tuple[User, str] | None:  # noqa: C901 - a call more is felt here
+        """The user and the token of a usual request, in one step: the token came before and nothing has changed since.
+        None says nothing: ask `find_user` or `get_user`. Whatever is unusual goes that way, with all its rules: another
+        spelling, a header twice, a consistency token, a cookie with an unsafe method, a websocket, any refusal.
+        """
+        bearer = cookies = None
+        for name, value in scope["headers"]:
+            size = len(name)  # the cheapest thing to ask; the numbers are those of the names that are compared with
+            if size == 13:
+                if name == b"authorization" and bearer is None:
+                    bearer = value
+                elif name.lower() == b"authorization":
+                    return None
+            elif size == 6:
+                if name == b"cookie" and cookies is None:
+                    cookies = value
+                elif name != b"accept" and name.lower() == b"cookie":
+                    return None
+            elif size == 19 and name.lower() == CONSISTENCY_HEADER:
+                return None
+        if scope["type"] != "http":
+            return None
+        if bearer is not None:
+            scheme, _, text = bearer.partition(b" ")
+            token = text.decode("latin-1") if scheme == b"Bearer" else ""
+        elif cookies is not None and self.cookie is not None and scope["method"] in SAFE_METHODS:
+            token = self.cookie.glance(cookies)
+        else:
+            return None
+        auth = self.auth
+        user = (get_auth_manager() if auth is None else auth).recall_user(token)
+        return None if user is None else (user, token)
+
     async def find_user(self, scope: ScopeView) -> User | None:
         """Who sends this request or opens this websocket; None if no credentials came.
 
@@ -142,7 +177,7 @@ class Gate:
             ForbiddenError: with the reason of the decision.
         """
         self.demand(user, action, resource)
-        if open_watch := find_watch(scope):
+        if scope["type"] == "websocket" and (open_watch := find_watch(scope)):
             open_watch.need(action, resource)
 
     async def admit(self, token: str, needs: Needs = ()) -> User:
@@ -165,7 +200,8 @@ class Gate:
         Raises:
             ForbiddenError: with the reason of the decision.
         """
-        decision = self.manager.decide(user, action, resource)
+        auth = self.auth
+        decision = (get_auth_manager() if auth is None else auth).decide(user, action, resource)
         if not decision.allowed:
             raise ForbiddenError(decision.reason)
 
@@ -177,13 +213,12 @@ class GateMiddleware:
         self.app: ASGIApp = app
         self.gate: Gate = gate
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """ASGI."""
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        """ASGI. No coroutine of its own: it never is the outermost app, in which servers look for one."""
         scope[GATE] = self.gate.acting
         if scope["type"] == "websocket":
-            await watch(self.app, scope, receive, send)
-        else:
-            await self.app(scope, receive, send)
+            return watch(self.app, scope, receive, send)
+        return self.app(scope, receive, send)
 
 
 def gate_of(scope: ScopeView) -> Gate:

@@ -55,7 +55,9 @@ class AuthenticationMiddleware(AbstractAuthenticationMiddleware):
 
     async def authenticate_request(self, connection: Connection) -> AuthenticationResult:
         """Raises AuthError."""
-        user, token = await gate_of(connection.scope).get_user_and_token(connection.scope)
+        scope = connection.scope
+        gate = gate_of(scope)
+        user, token = gate.recall(scope) or await gate.get_user_and_token(scope)
         return AuthenticationResult(user=user, auth=token)
 
 
@@ -67,11 +69,11 @@ class Guard:
         self.template = template
 
     async def __call__(self, connection: Connection, _: BaseRouteHandler) -> None:
-        user = connection.scope.get("user")
+        scope = connection.scope
+        user = scope.get("user")
         if not isinstance(user, User):
             raise CredentialsMissingError
-        resource = self.template.fill(connection.path_params)
-        gate_of(connection.scope).require(connection.scope, user, self.action, resource)
+        gate_of(scope).require(scope, user, self.action, self.template.fill(scope["path_params"]))
 
 
 def requires(action: str, resource: str) -> Guard:

@@ -92,7 +92,8 @@ class AuthBackend(AuthenticationBackend):
         if gate.is_public(conn.scope):
             return None
         try:
-            user = await gate.find_user(conn.scope)
+            found = gate.recall(conn.scope)
+            user = await gate.find_user(conn.scope) if found is None else found[0]
         except ConfigurationError:
             raise
         except AuthError as error:

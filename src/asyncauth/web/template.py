@@ -28,7 +28,7 @@ class ResourceTemplate:
             raise ConfigurationError(f"{text!r} is not a resource template: put text between two parameters")
         self.names: frozenset[str] = frozenset(names)
         self._head = texts[0]
-        self._fields = tuple(zip(names, texts[1:], strict=True))
+        self._fields = tuple((name, text, text[:1]) for name, text in zip(names, texts[1:], strict=True))
 
     def check(self, names: Collection[str], where: str) -> None:
         """Refuse a path that lacks a parameter.
@@ -48,11 +48,11 @@ class ResourceTemplate:
             ForbiddenError: a value holds the character that ends its field, so that it could mean another resource.
         """
         filled = self._head
-        for name, following in self._fields:
+        for name, following, end in self._fields:
             if name not in values:
                 self.check(values, "the route")
             value = str(values[name])
-            if following and following[0] in value:
-                raise ForbiddenError(f"path parameter {name} may not hold {following[0]!r}")
+            if end and end in value:
+                raise ForbiddenError(f"path parameter {name} may not hold {end!r}")
             filled += value + following
         return filled

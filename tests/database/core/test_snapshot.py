@@ -120,7 +120,7 @@ async def test_a_user_is_put_together_from_parts_of_one_state(
     of the last one as soon as it is known here."""
     async with AuthManager(quiet(settings)) as other:
         for _ in range(4):
-            running(auth).users._users.clear()  # the roles stay
+            running(auth).users.cache.clear()  # the roles stay
 
             async def swap() -> None:
                 await through(other, world.swap)
@@ -143,7 +143,7 @@ async def test_readers_and_writers_at_once(settings: Settings, auth: AuthManager
         while not done.is_set():
             known = known_swaps
             assert world.swaps_seen(await auth.get_user(world.user)) >= known
-            running(auth).users._users.clear()
+            running(auth).users.cache.clear()
             reads += 1
             await asyncio.sleep(0)
 

@@ -234,7 +234,7 @@ async def test_revoked_while_the_owner_is_loaded(
     """The key is in memory, the owner is not: what becomes known during that load counts."""
     await auth.get_user_from_token(key.text)
     users_ = running(auth).users
-    users_._users.drop(ada)
+    users_.cache.drop(ada)
     get = users_.get
 
     async def slowly(user_id: int) -> User:

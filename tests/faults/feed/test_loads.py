@@ -148,7 +148,7 @@ async def test_a_change_between_two_statements(
 
     for users in ([world.holder, world.other], [world.other, world.holder]):
         for user_id in users:
-            running(auth).users._users.clear()  # the roles stay
+            running(auth).users.cache.clear()  # the roles stay
             with after_statement(number, auth, swap):
                 world.check(await auth.get_user(user_id))
             world.check(await auth.get_user(user_id))
@@ -161,7 +161,7 @@ async def test_a_role_in_memory_is_older_than_the_user(auth: AuthManager, engine
     for _ in range(2):
         await auth.get_user(world.other)
         await change(engine, world.swap)
-        running(auth).users._users.clear()
+        running(auth).users.cache.clear()
         world.check(await auth.get_user(world.holder))
         world.check(await auth.get_user(world.other))
 
@@ -210,7 +210,7 @@ async def test_a_thread_is_interrupted_between_the_user_and_the_roles(
 
     monkeypatch.setattr(users, "_renew", renew)
     looking = asyncio.create_task(to_thread.run_sync(look))
-    if users._users.peek(world.other, 0.0) is not None:  # on SQLite any change drops everything
+    if users.cache.peek(world.other, 0.0) is not None:  # on SQLite any change drops everything
         await until(reached.is_set)
     await change(engine, world.swap)
     await poll(auth)

@@ -45,7 +45,7 @@ async def status(auth: AuthManager, user_id: int) -> int:
 
 async def status_of_a_load(auth: AuthManager, user_id: int) -> int:
     """The same for somebody who is not in memory."""
-    running(auth).users._users.drop(user_id)
+    running(auth).users.cache.drop(user_id)
     return await status(auth, user_id)
 
 
