@@ -75,7 +75,8 @@ class PasswordHasher:
 
     async def _run(self, work: Callable[[], T]) -> T:
         with CancelScope(shield=True):  # a thread cannot be called back: its place is free when it has ended
-            return await asyncio.get_running_loop().run_in_executor(self._threads, work)
+            done = await asyncio.get_running_loop().run_in_executor(self._threads, work)
+        return done
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
