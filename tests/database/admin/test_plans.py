@@ -202,7 +202,7 @@ async def _postgresql_scans(connection: AsyncConnection, statement: str, paramet
 
 
 async def _mysql_scans(connection: AsyncConnection, statement: str, parameters: Any) -> list[str]:
-    plan = await connection.exec_driver_sql(f"EXPLAIN {statement}", parameters)
+    plan = await connection.exec_driver_sql(f"EXPLAIN FORMAT=TRADITIONAL {statement}", parameters)
     names = dict(re.findall(r"\b(\w+) AS (\w+)", statement))
     aliases = {alias: table for table, alias in names.items()}
     return [
