@@ -60,7 +60,8 @@ def app_of_all() -> FastAPI:
 @pytest.fixture
 def app(app_of_all: FastAPI, auth: AuthManager) -> Iterator[FastAPI]:
     """The whole API, on this test's manager. Tests leave it as it is."""
-    (gate,) = (entry.kwargs["gate"] for entry in app_of_all.user_middleware if "gate" in entry.kwargs)
+    given = [value for entry in app_of_all.user_middleware for value in entry.kwargs.values()]
+    (gate,) = (value for value in given if isinstance(value, Gate))
     gate.let_act(Gate(auth))
     yield app_of_all
     gate.let_act(gate)
