@@ -322,3 +322,18 @@ async def test_a_caller_cancelled_before_the_load_began(loads: Loads, join: Join
     assert await second == "value"
     for future in loads.begun:
         assert future.done()
+
+
+def test_only_what_may_have_changed_ends_the_generation() -> None:
+    """Even if it was not there: it may have made room. What makes room ends none, and neither does a look."""
+    generation = Generation()
+    cache: Cache[str] = Cache(1, generation)
+    for key in (1, 2):
+        cache.put(key, Entry("value", 0, 10.0))
+        assert (cache.find(key, 0.0), len(cache), cache.deadline(key)) == ("value", 1, 10.0)
+    assert generation.number == 0
+    cache.drop(1)
+    assert generation.number == 1
+    cache.clear()
+    cache.clear()
+    assert generation.number == 3
