@@ -66,7 +66,10 @@ def test_a_scope_is_written_in_one_way() -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "{}", "null", "1", '"a"', "[1]", '[["a"]]', '[["a", "b", "c"]]', '[["a", 1]]', '[["a", null]]', "[[[]]]"],
+    [
+        *("", "{}", "null", "1", '"a"', "[1]", '[["a"]]', '[["a", "b", "c"]]', '[["a", 1]]', '[["a", null]]', "[[[]]]"),
+        *('[[1, "a"]]', '[[1, "a"], ["a", "b"]]', '[["a", "b"], [1, "a"]]'),
+    ],
 )
 def test_what_is_no_scope(text: str) -> None:
     """Never read as one that allows something."""

@@ -196,3 +196,31 @@ def test_a_key_without_an_algorithm_gets_the_first_that_fits() -> None:
     assert key.algorithm == "PS256"
     with pytest.raises(ConfigurationError, match="no key for ES256"):
         foreign(public(RSA), algorithms=("ES256",))
+
+
+@pytest.mark.parametrize("name", ["n", "e", "d", "p", "q", "dp", "dq", "qi"])
+def test_every_number_has_one_spelling(name: str) -> None:
+    """None with padding, which PyJWT would take."""
+    assert parse_own(json.dumps({"keys": [private(RSA, alg="RS256")]}).encode())
+    assert refused([private(RSA, alg="RS256", **{name: RSA[name] + "="})]) == "key 'a' is malformed"
+
+
+def test_a_secret_that_ends_with_any_letter_is_written_whole() -> None:
+    """What pads base64 is cut off, and nothing else."""
+    for last in range(64):
+        secret = secrets.token_bytes(65) + bytes([last])
+        (read,) = parse_own(json.dumps({"keys": [private_jwk(Key("HS512", secret, secret, "a"))]}).encode())
+        assert read.verifying == secret
+
+
+@pytest.mark.parametrize("operations", [["sign"], ["verify"], ["sign", "verify"], ["encrypt", "verify"]])
+def test_either_half_of_signatures_will_do(operations: list[str]) -> None:
+    """Who publishes a key says that it verifies, who keeps it that it signs."""
+    (own,) = parse_own(json.dumps({"keys": [private(EC, alg="ES256", key_ops=operations)]}).encode())
+    (other,) = foreign(public(EC, key_ops=operations))
+    assert own.mark == other.mark
+
+
+def test_a_hundred_keys_are_taken() -> None:
+    """So many, and no more."""
+    assert len(foreign(*(public(EC, kid=f"{n}") for n in range(100)))) == 100

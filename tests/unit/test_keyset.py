@@ -109,6 +109,17 @@ def test_another_key_of_the_same_id_is_another_key() -> None:
         gate.verify(token, NOW)
 
 
+@pytest.mark.parametrize("changed", [0, 1, 2])
+def test_any_key_that_is_another_is_noticed(changed: int) -> None:
+    """The first, the last and the one between."""
+    keys = [replace(make_key("EdDSA", number), kid=str(number)) for number in range(3)]
+    others = [*keys]
+    others[changed] = replace(make_key("EdDSA", changed), kid=str(changed))
+    assert KeySet(keys).keeps(KeySet(keys))
+    assert not KeySet(others).keeps(KeySet(keys))
+    assert not KeySet([key for key in keys if key is not keys[changed]]).keeps(KeySet(keys))
+
+
 def test_a_key_that_comes_takes_nothing_away() -> None:
     """What is remembered stays, also when the same keys are read again."""
     first = secret("a")
