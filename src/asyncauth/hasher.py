@@ -74,9 +74,10 @@ class PasswordHasher:
         return found is not None and comparable and found.is_weaker(self._scheme)
 
     async def _run(self, work: Callable[[], T]) -> T:
+        done = asyncio.get_running_loop().run_in_executor(self._threads, work)
         with CancelScope(shield=True):  # a thread cannot be called back: its place is free when it has ended
-            done = await asyncio.get_running_loop().run_in_executor(self._threads, work)
-        return done
+            await asyncio.wait([done])
+        return done.result()
 
     @asynccontextmanager
     async def _place(self) -> AsyncIterator[None]:
