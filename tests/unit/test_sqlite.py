@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,8 @@ from asyncauth.db.sqlite import Connection, connect
 @pytest.fixture
 async def connection() -> AsyncIterator[Connection]:
     """With a table of two rows."""
-    async with connect(":memory:") as made:
+    made = connect(":memory:")
+    async with made:
         cursor = made.cursor()
         await cursor.execute("CREATE TABLE t (id INTEGER PRIMARY KEY, name TEXT)")
         await cursor.executemany("INSERT INTO t (name) VALUES (?)", [("ada",), ("bob",)])
@@ -22,7 +24,7 @@ async def connection() -> AsyncIterator[Connection]:
 async def test_a_statement_goes_to_the_thread_once(connection: Connection, monkeypatch: pytest.MonkeyPatch) -> None:
     """Making a cursor, fetching and closing take no way of their own."""
     ways = []
-    original = connection._execute
+    original: Any = connection._execute
 
     async def execute(*given: object) -> object:
         ways.append(given)
@@ -59,6 +61,7 @@ async def test_an_error_leaves_the_connection_as_it_was(connection: Connection) 
 async def test_a_thread_does_not_keep_a_process_alive() -> None:
     """As with the connections that SQLAlchemy makes."""
     connection = connect(":memory:")
-    assert getattr(connection, "_thread", connection).daemon
+    thread: Any = getattr(connection, "_thread", connection)
+    assert thread.daemon
     async with connection:
         pass

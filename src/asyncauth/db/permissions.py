@@ -8,7 +8,6 @@ from sqlalchemy import (
     ColumnElement,
     Connection,
     Integer,
-    Row,
     Select,
     String,
     bindparam,
@@ -31,7 +30,7 @@ _RESOURCE_END = "\x1e"
 _BETWEEN = permission_key("", "")
 """What stands between the two in a key."""
 _MAX_SHARED_KEYS = 500_000
-Texts = Sequence["Row[Any]"]
+Texts = Sequence[Any]
 """What one statement brings of each role that has any permission; see `_texts`."""
 
 

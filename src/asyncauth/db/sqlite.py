@@ -74,7 +74,7 @@ class Connection(aiosqlite.Connection):
 
     async def call(self, work: Any, *given: Any) -> _Done:
         """Run `work` in the thread, with SQLite's connection and what is given."""
-        done: _Done = await self._execute(work, self._conn, *given)
+        done: _Done = await self._execute(work, self._conn, *given)  # type: ignore[no-untyped-call]
         return done
 
 
@@ -83,15 +83,16 @@ def connect(path: str, **options: Any) -> Connection:
     connection = Connection(partial(sqlite3.connect, path, **options), iter_chunk_size=64)
     # As SQLAlchemy does for connections that it makes: a process does not wait for those that are left open. Before
     # aiosqlite 0.22 the connection is the thread itself.
-    getattr(connection, "_thread", connection).daemon = True
+    thread: Any = getattr(connection, "_thread", connection)
+    thread.daemon = True
     return connection
 
 
-def _execute(connection: sqlite3.Connection, statement: str, parameters: Iterable[Any]) -> _Done:
+def _execute(connection: sqlite3.Connection, statement: str, parameters: Any) -> _Done:
     return _finish(connection.execute(statement, parameters))
 
 
-def _execute_many(connection: sqlite3.Connection, statement: str, parameters: Iterable[Iterable[Any]]) -> _Done:
+def _execute_many(connection: sqlite3.Connection, statement: str, parameters: Any) -> _Done:
     return _finish(connection.executemany(statement, parameters))
 
 

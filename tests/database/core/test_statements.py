@@ -89,7 +89,7 @@ async def test_sqlite_is_asked_few_times(auth: AuthManager, engine: AsyncEngine)
     ada, *_ = await make_people(engine, roles=3, permissions=20)
     await poll(auth)
     ways = []
-    original = aiosqlite.Connection._execute
+    original: Any = aiosqlite.Connection._execute
 
     async def execute(*given: Any) -> Any:
         ways.append(given)
