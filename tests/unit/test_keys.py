@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.serialization import (
 from asyncauth import Settings
 from asyncauth.errors import ConfigurationError
 from asyncauth.tokens.issue import Issuer
-from asyncauth.tokens.keys import BadKeyError, Key, algorithms_of, load_key
+from asyncauth.tokens.keys import BadKeyError, Key, algorithms_of, load_key, load_public_key
 from asyncauth.tokens.keyset import KeyRing, KeySet
 from asyncauth.tokens.verify import Verifier
 
@@ -214,3 +214,12 @@ def test_what_is_no_secret_stays_refused(keys: dict[str, bytes]) -> None:
     """A PEM file in the place of a secret may be public."""
     assert "is a PEM file" in refused(jwt_secret=keys["RSA"].decode(), jwt_allow_weak_secret=True)
     assert "make a good one" in refused(jwt_secret="", jwt_allow_weak_secret=True)
+
+
+def test_the_last_algorithm_of_an_issuer_will_do(tmp_path: Path) -> None:
+    """If the key serves no other one."""
+    path = tmp_path / "key.pem"
+    public = ed25519.Ed25519PrivateKey.generate().public_key()
+    path.write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    for algorithms in (("RS256", "EdDSA"), ("EdDSA", "RS256"), ("EdDSA",)):
+        assert load_public_key(path, algorithms).algorithm == "EdDSA"
