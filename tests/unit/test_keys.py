@@ -1,6 +1,7 @@
 """Keys: which kinds are taken, bound to one algorithm, and how weak ones are refused."""
 
 import secrets
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+from jwt.warnings import InsecureKeyLengthWarning
 
 from asyncauth import Settings
 from asyncauth.errors import ConfigurationError
@@ -223,3 +225,15 @@ def test_the_last_algorithm_of_an_issuer_will_do(tmp_path: Path) -> None:
     path.write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
     for algorithms in (("RS256", "EdDSA"), ("EdDSA", "RS256"), ("EdDSA",)):
         assert load_public_key(path, algorithms).algorithm == "EdDSA"
+
+
+def test_a_secret_of_eight_characters_with_the_name_that_the_settings_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight different ones are enough; PyJWT's warning is silenced, and no other."""
+    monkeypatch.setattr(warnings, "filters", [])
+    secret = "abcdefgh" * 8
+    values = {"jwt_secret": secret, "jwt_issuer": "here", "jwt_audience": "us"}
+    assert load_key(Settings(**values, jwt_kid="ours")).kid == "ours"
+    assert load_key(Settings(**values)).kid is None
+    assert warnings.filters == []
+    load_key(Settings(**values | {"jwt_secret": "weak"}, jwt_allow_weak_secret=True))
+    assert [category for _, _, category, _, _ in warnings.filters] == [InsecureKeyLengthWarning]
