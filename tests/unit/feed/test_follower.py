@@ -48,7 +48,7 @@ async def test_a_look_proves_memory_from_when_it_was_asked(parts: Parts) -> None
     """And for as long as the settings say; it asks from where the users stand."""
     parts.users.position = Position(EPOCH, 3, 1003_000_000)
     parts.database.news = [[row(mark=1003_000_000)]]
-    parts.follower.trouble = NOTHING
+    vars(parts.follower)["trouble"] = NOTHING
     await parts.follower.catch_up()
     assert parts.database.parameters == [parts.users.position.parameters()]
     assert (parts.follower.proven_at, parts.follower.proven_until) == (5000.0, 5000.0 + STALENESS_SECONDS)

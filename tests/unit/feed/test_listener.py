@@ -214,7 +214,7 @@ async def test_who_is_deaf_listens_anew(make: Callable[[], Any], caplog: pytest.
     assert running.woken == [""]
     running.engine.drivers = [third]
     await until(lambda: running.listener.listening)
-    assert (running.listener.trouble, running.woken) == (None, ["", ""])
+    assert [running.listener.trouble, running.woken] == [None, ["", ""]]
     assert first.done[-1] == second.done[-1] == "ended"
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "cannot listen for changes (TimeoutError): polling only" in caplog.text
