@@ -169,7 +169,8 @@ class Runner:
     def _choose(self, mutant: Mutant, tests: dict[str, pytest.Item]) -> list[pytest.Item]:
         first = {name: number for number, name in enumerate(self.killers[mutant.function][:5])}
         names = sorted(self.callers[mutant.function], key=lambda name: (first.get(name, 9), self.seconds[name], name))
-        chosen, seconds = [], 0.0
+        chosen: list[pytest.Item] = []
+        seconds = 0.0
         for name in (name for name in names if self.sound.get(name, True)):
             seconds += self.seconds[name]
             if seconds > MOST_SECONDS and chosen:

@@ -1,6 +1,7 @@
 """Keys: which kinds are taken, bound to one algorithm, and how weak ones are refused."""
 
 import secrets
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,11 +15,12 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
     PublicFormat,
 )
+from jwt.warnings import InsecureKeyLengthWarning
 
 from asyncauth import Settings
 from asyncauth.errors import ConfigurationError
 from asyncauth.tokens.issue import Issuer
-from asyncauth.tokens.keys import BadKeyError, Key, algorithms_of, load_key
+from asyncauth.tokens.keys import BadKeyError, Key, algorithms_of, load_key, load_public_key
 from asyncauth.tokens.keyset import KeyRing, KeySet
 from asyncauth.tokens.verify import Verifier
 
@@ -214,3 +216,24 @@ def test_what_is_no_secret_stays_refused(keys: dict[str, bytes]) -> None:
     """A PEM file in the place of a secret may be public."""
     assert "is a PEM file" in refused(jwt_secret=keys["RSA"].decode(), jwt_allow_weak_secret=True)
     assert "make a good one" in refused(jwt_secret="", jwt_allow_weak_secret=True)
+
+
+def test_the_last_algorithm_of_an_issuer_will_do(tmp_path: Path) -> None:
+    """If the key serves no other one."""
+    path = tmp_path / "key.pem"
+    public = ed25519.Ed25519PrivateKey.generate().public_key()
+    path.write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    for algorithms in (("RS256", "EdDSA"), ("EdDSA", "RS256"), ("EdDSA",)):
+        assert load_public_key(path, algorithms).algorithm == "EdDSA"
+
+
+def test_a_secret_of_eight_characters_with_the_name_that_the_settings_give(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Eight different ones are enough; PyJWT's warning is silenced, and no other."""
+    monkeypatch.setattr(warnings, "filters", [])
+    secret = "abcdefgh" * 8
+    values = {"jwt_secret": secret, "jwt_issuer": "here", "jwt_audience": "us"}
+    assert load_key(Settings(**values, jwt_kid="ours")).kid == "ours"
+    assert load_key(Settings(**values)).kid is None
+    assert warnings.filters == []
+    load_key(Settings(**values | {"jwt_secret": "weak"}, jwt_allow_weak_secret=True))
+    assert [category for _, _, category, _, _ in warnings.filters] == [InsecureKeyLengthWarning]

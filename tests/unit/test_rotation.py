@@ -166,6 +166,8 @@ def test_places_that_cannot_be_used(tmp_path: Path, path: Path) -> None:
     path.write_bytes(b" " * (1024 * 1024 + 1))
     with pytest.raises(ConfigurationError, match="has more than"):
         read_keys(path)
+    with pytest.raises(ConfigurationError, match=r"^jwt_keys_path .*missing cannot be read: No such file"):
+        load_keys(settings(tmp_path / "missing"))
 
 
 def test_a_file_is_read_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

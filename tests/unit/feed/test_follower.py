@@ -41,20 +41,18 @@ def test_before_the_first_look(parts: Parts) -> None:
     assert (follower.proven_until, follower.proven_at, follower.pushed_at) == (0.0, None, None)
     assert (follower.trouble, follower.lag_seconds, follower.records, follower.announce) == (None, None, 0, None)
     assert follower.flushes == {}
-    assert follower.airflow is True
-    assert Parts(airflow=False).follower.airflow is False
+    assert [Parts(airflow=airflow).follower.airflow for airflow in (True, False)] == [True, False]
 
 
 async def test_a_look_proves_memory_from_when_it_was_asked(parts: Parts) -> None:
     """And for as long as the settings say; it asks from where the users stand."""
     parts.users.position = Position(EPOCH, 3, 1003_000_000)
     parts.database.news = [[row(mark=1003_000_000)]]
-    parts.follower.trouble = NOTHING
+    vars(parts.follower)["trouble"] = NOTHING
     await parts.follower.catch_up()
     assert parts.database.parameters == [parts.users.position.parameters()]
     assert (parts.follower.proven_at, parts.follower.proven_until) == (5000.0, 5000.0 + STALENESS_SECONDS)
-    assert parts.follower.trouble is None
-    assert (parts.follower.records, parts.follower.lag_seconds) == (0, None)
+    assert (parts.follower.trouble, parts.follower.records, parts.follower.lag_seconds) == (None, 0, None)
     assert parts.users.calls == []
     assert parts.database.asked == ["news"]
 

@@ -12,6 +12,7 @@ import pytest
 from asyncauth.changes import postgres
 from asyncauth.changes.postgres import Listener
 from asyncauth.db.record_triggers import CHANNEL
+from tests.unit.feed.fakes import as_real
 from tests.waiting import settle, until
 
 TIMEOUT_SECONDS = 5.0
@@ -109,7 +110,7 @@ class Running:
     """A listener that runs, what it was woken with, and the deadlines that it set."""
 
     def __init__(self, *drivers: Any) -> None:
-        self.engine: Any = Engine(*drivers)
+        self.engine = as_real(Engine(*drivers))
         self.woken: list[str] = []
         self.listener = Listener(self.engine, self.woken.append, timeout_seconds=TIMEOUT_SECONDS)
         assert (self.listener.listening, self.listener.trouble) == (False, None)
@@ -213,8 +214,7 @@ async def test_who_is_deaf_listens_anew(make: Callable[[], Any], caplog: pytest.
     assert running.woken == [""]
     running.engine.drivers = [third]
     await until(lambda: running.listener.listening)
-    assert running.listener.trouble is None
-    assert running.woken == ["", ""]
+    assert [running.listener.trouble, running.woken] == [None, ["", ""]]
     assert first.done[-1] == second.done[-1] == "ended"
     assert [record.levelno for record in caplog.records] == [logging.WARNING]
     assert "cannot listen for changes (TimeoutError): polling only" in caplog.text
@@ -244,7 +244,7 @@ async def test_connecting_has_a_deadline() -> None:
     async def hang(*_: Any) -> None:
         await asyncio.sleep(NEVER_SECONDS)
 
-    deaf.add_listener = hang  # type: ignore[method-assign]
+    deaf.add_listener = hang  # type: ignore[method-assign, assignment]
     running = Running(deaf, hangs)
     running.listener._timeout_seconds = 0.05
     await until(lambda: running.listener.trouble == "TimeoutError")

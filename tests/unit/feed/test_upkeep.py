@@ -13,6 +13,7 @@ from asyncauth.changes.upkeep import Upkeep
 from asyncauth.errors import DatabaseUnavailableError
 from asyncauth.tasks import Tasks
 from tests.managers import FakeClock
+from tests.unit.feed.fakes import as_real
 from tests.waiting import settle, until
 
 HOUR_SECONDS = 3600.0
@@ -41,7 +42,7 @@ class House:
     """An upkeep and what it looks after; `found` is what the database shows of schema, triggers and Airflow's table."""
 
     def __init__(self, **values: Any) -> None:
-        self.follower: Any = Follower()
+        self.follower = as_real(Follower())
         self.clock = FakeClock()
         self.found: Any = ("first", [], False)
         self.done: list[Any] = []
@@ -56,8 +57,8 @@ class House:
             "jwt_leeway_seconds": LEEWAY_SECONDS,
             "jwt_max_age_seconds": MAX_AGE_SECONDS,
         }
-        settings: Any = SimpleNamespace(**defaults | values)
-        me: Any = self
+        settings = as_real(SimpleNamespace(**defaults | values))
+        me = as_real(self)
         self.upkeep = Upkeep(me, self.follower, me, self.clock.clock, settings)
 
     def note(self, what: Any) -> None:
