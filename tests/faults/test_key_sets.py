@@ -230,8 +230,11 @@ async def test_rotation_fails_no_request(settings: Settings, tmp_path: Path) -> 
         assert _signing(one, clocks.now()) == _signing(two, clocks.now()) == new.kid != first
 
 
-async def test_a_key_used_too_early_is_refused(settings: Settings, tmp_path: Path) -> None:
+async def test_a_key_used_too_early_is_refused(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """What the waiting is for: a worker that has not read the file yet refuses a key that signs at once."""
+    monkeypatch.setattr(own, "RETRY_SECONDS", 0.5)
     path = tmp_path / "keys.json"
     await asyncio.to_thread(create_file, path, make_key("EdDSA", 0))
     rotating = quiet(settings, jwt_secret=None, jwt_keys_path=path)
