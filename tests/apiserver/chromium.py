@@ -82,7 +82,8 @@ class Chromium:
 
     def wait_for(self, expression: str) -> Any:
         """The value of some JavaScript, once it is true."""
-        return _until(lambda: self.evaluate(expression), lambda: f"{expression}: {self._describe()}")
+        there = f"!!document.body && ({expression})"  # between two pages it is not
+        return _until(lambda: self.evaluate(there), lambda: f"{expression}: {self._describe()}")
 
     def cookies(self) -> list[dict[str, Any]]:
         """All cookies."""
@@ -116,7 +117,7 @@ class Chromium:
         return port, path
 
     def _describe(self) -> str:
-        return str(self.evaluate("location.href + '\\n' + document.body.innerText"))[:2000]
+        return str(self.evaluate("location.href + '\\n' + document.body?.innerText"))[:2000]
 
     def _end(self) -> None:
         self._process.kill()
