@@ -25,6 +25,7 @@ from tests.databases import Database
 from tests.faults.feed.world import World, make_world
 from tests.managers import poll, quiet, running
 from tests.proxy import Proxy
+from tests.reuse import empty
 from tests.rows import add_user
 from tests.waiting import eventually, until
 
@@ -108,6 +109,7 @@ def test_a_restart_under_load(settings: Settings, database: Database, full: bool
             database.server.restart()
         assert load.hot.keys() == {200}
         assert load.cold.keys() == {200, 503}
+        empty(database)
 
 
 @pytest.fixture
