@@ -7,18 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bench.http import load
+from bench.http import ADAPTERS, CARRIERS, load
 from bench.peers.places import MISSING, VARIABLE, find_python
 
 ROOT = Path(__file__).parents[2]
-ADAPTERS = (
-    "ASGI middleware",
-    "ASGI middleware on Starlette",
-    "FastAPI CurrentUser",
-    "FastAPI requires",
-    "Litestar guard",
-)
-WHERE = ("header", "cookie")
 
 
 def run(path: Path, hazard: str, **environment: str) -> tuple[list[dict[str, Any]], str]:
@@ -35,7 +27,9 @@ def run(path: Path, hazard: str, **environment: str) -> tuple[list[dict[str, Any
 def test_every_adapter_stands_beside_an_empty_one(tmp_path: Path) -> None:
     """Each adapter, with the token in either place, with the throughput of both; PyJWT and a cache once."""
     figures, _ = run(tmp_path / "figures.json", "http")
-    names = [f"{adapter}: processor time that a token in the {where} adds" for adapter in ADAPTERS for where in WHERE]
+    names = [
+        f"{adapter}: processor time that a token in the {where} adds" for adapter in ADAPTERS for where in CARRIERS
+    ]
     assert [figure["what"] for figure in figures] == names
     assert [figure["limit"] for figure in figures] == [6, 9] * len(ADAPTERS)
     assert all(figure["notes"]["with ours"] > 0 < figure["notes"]["requests a second, empty"] for figure in figures)

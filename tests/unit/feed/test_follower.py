@@ -305,8 +305,8 @@ async def test_those_who_ask_meanwhile_share_the_next_look(parts: Parts) -> None
     assert asked == 3
 
 
-async def test_a_failed_look_answers_nobody(parts: Parts) -> None:
-    """Who waited looks for itself."""
+def hold(parts: Parts) -> asyncio.Event:
+    """Let every question wait for an event."""
     free = asyncio.Event()
     ask = parts.database.ask
 
@@ -315,6 +315,12 @@ async def test_a_failed_look_answers_nobody(parts: Parts) -> None:
         return await ask(*arguments)
 
     parts.database.ask = slowly
+    return free
+
+
+async def test_a_failed_look_answers_nobody(parts: Parts) -> None:
+    """Who waited looks for itself."""
+    free = hold(parts)
     parts.database.news = [DatabaseUnavailableError(NOTHING)]
     waiting = [asyncio.create_task(parts.follower.catch_up()) for _ in range(3)]
     await settle()
@@ -463,14 +469,7 @@ async def test_who_was_woken_does_not_announce() -> None:
 async def test_a_look_goes_on_when_the_loop_is_ended() -> None:
     """It is a task of its own: no statement is cut in the middle."""
     parts = Parts(poll_interval_seconds=LONG_SECONDS)
-    free = asyncio.Event()
-    ask = parts.database.ask
-
-    async def slowly(*arguments: Any) -> Any:
-        await free.wait()
-        return await ask(*arguments)
-
-    parts.database.ask = slowly
+    free = hold(parts)
     loop = Loop(parts)
     parts.follower.wake()
     await settle()
