@@ -16,10 +16,16 @@ from websockets.sync.client import ClientConnection, connect
 from tests.servers.find import HOST, find_program
 
 GIVE_UP_SECONDS = 60.0
+SERVER_ERROR = -32000
+"""JSON-RPC's; Chromium has it for all that ends with a page: its target, its context, its frame."""
 OPTIONS = (
     *("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--hide-scrollbars", "--window-size=1280,800"),
 )
+
+
+class PageGoneError(Exception):
+    """The page that was asked went away for another one before it answered."""
 
 
 class Chromium:
@@ -77,13 +83,19 @@ class Chromium:
 
     def press(self, key: str) -> None:
         """Press a key."""
-        for kind in ("keyDown", "keyUp"):
-            self.call("Input.dispatchKeyEvent", type=kind, key=key, text="\r" if key == "Enter" else "")
+        with suppress(PageGoneError):  # that may be what the key is pressed for
+            for kind in ("keyDown", "keyUp"):
+                self.call("Input.dispatchKeyEvent", type=kind, key=key, text="\r" if key == "Enter" else "")
 
     def wait_for(self, expression: str) -> Any:
-        """The value of some JavaScript, once it is true."""
+        """The value of some JavaScript, once it is true. Pages may come and go meanwhile."""
         there = f"!!document.body && ({expression})"  # between two pages it is not
-        return _until(lambda: self.evaluate(there), lambda: f"{expression}: {self._describe()}")
+
+        def ask() -> Any:
+            with suppress(PageGoneError):
+                return self.evaluate(there)
+
+        return _until(ask, lambda: f"{expression}: {self._describe()}")
 
     def cookies(self) -> list[dict[str, Any]]:
         """All cookies."""
@@ -103,6 +115,8 @@ class Chromium:
         socket.send(json.dumps({"id": number, "method": method, "params": parameters}))
         while (answer := json.loads(socket.recv(GIVE_UP_SECONDS))).get("id") != number:
             continue  # an event
+        if answer.get("error", {}).get("code") == SERVER_ERROR:
+            raise PageGoneError(answer["error"]["message"])
         assert "result" in answer, answer
         return dict(answer["result"])
 
