@@ -32,8 +32,10 @@ def test_warm_requests_ask_nothing(pair: Pair, username: str, cookie: bool) -> N
     asked = {}
     for server in pair:
         token = server.log_in(username)
-        for _ in range(4 * server.workers):  # on connections of their own, so that every worker knows the user
+        met: set[int] = set()
+        while met != server.pids:  # so that every worker knows the user: a connection stays with one of them
             with server.client(token, cookie=cookie) as client:
+                met.add(client.get("/probe/pid").json())
                 assert [client.get(path).status_code for path in PATHS[username]] == [200] * len(PATHS[username])
         begin = len(server.statements)
         time.sleep(IDLE_SECONDS)

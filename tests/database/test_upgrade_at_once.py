@@ -1,6 +1,8 @@
 """Many processes upgrade one database at the same time: one of them does it, and none fails."""
 
+import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import anyio
 import pytest
@@ -65,6 +67,26 @@ async def test_a_cancelled_upgrade_is_out_of_the_way(empty_database: Database) -
             tasks.cancel_scope.cancel()
     await upgrade(empty_database.url)
     assert all(finding.ok for finding in await check(empty_database.url))
+
+
+def test_many_begin_a_new_file_at_once(databases: Databases) -> None:
+    """SQLite fails one of two who give it its log at once. In few rounds, so there are many."""
+
+    def begin(url: str) -> None:
+        engine = create_engine(url)
+        with engine.connect() as connection:
+            everybody.wait()
+            with upgrade_lock(connection):
+                connection.exec_driver_sql("CREATE TABLE IF NOT EXISTS begun (id INTEGER)")
+        engine.dispose()
+
+    everybody = threading.Barrier(PROCESSES)
+    with ThreadPoolExecutor(PROCESSES) as pool:
+        for _ in range(150):
+            database = databases.empty("sqlite+aiosqlite")
+            for done in [pool.submit(begin, database.sync_url) for _ in range(PROCESSES)]:
+                done.result()
+            database.host.drop_database(database.name)
 
 
 @pytest.fixture

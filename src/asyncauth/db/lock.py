@@ -6,10 +6,12 @@ from contextlib import contextmanager
 from typing import Any
 
 from sqlalchemy import Connection, func, select, text
+from sqlalchemy.exc import OperationalError
 
 from asyncauth.errors import ConfigurationError
 
 WAIT_SECONDS = 300
+_WAL_ATTEMPTS = 20
 _KEY = 0x6173796E63617574  # "asyncaut": PostgreSQL's locks are named by a 64-bit number
 # GET_LOCK's names are those of the server, and have 64 characters at most; MySQL has lost MD5 and SHA1 with 9.6.
 _NAME = func.concat("asyncauth.", func.left(func.sha2(func.database(), 256), 32))
@@ -40,15 +42,28 @@ def _sqlite(connection: Connection) -> Iterator[None]:
     # begins none before DDL: each CREATE TABLE would be a transaction of its own.
     if _driver(connection).in_transaction:
         connection.exec_driver_sql("ROLLBACK")
-    if not connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one():
-        # A file that nobody has used yet: with the log ahead of it, readers and a writer never wait for each other.
-        connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+    _log_ahead(connection)
     connection.exec_driver_sql("BEGIN IMMEDIATE")
     try:
         yield
     finally:
         connection.exec_driver_sql(f"PRAGMA busy_timeout = {int(timeout_milliseconds)}")
         connection.rollback()
+
+
+def _log_ahead(connection: Connection) -> None:
+    """Give a file that nobody has used yet a write-ahead log: readers and a writer then never wait for each other.
+    Where somebody reads it all the while, it does without."""
+    for _ in range(_WAL_ATTEMPTS):
+        if connection.exec_driver_sql("SELECT count(*) FROM sqlite_master").scalar_one():
+            return
+        try:
+            connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+        except OperationalError:  # where two do it at once, SQLite fails one of them without letting it wait
+            connection.exec_driver_sql("BEGIN IMMEDIATE")  # this does wait for whoever is at it
+            connection.exec_driver_sql("ROLLBACK")
+        else:
+            return
 
 
 @contextmanager
