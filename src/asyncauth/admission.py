@@ -1,6 +1,6 @@
 """Token → user: the first three of the five steps, from memory where that is possible.
 
-The way that no request can avoid: `recall`, `admit` and `find_user` wait for nothing and run no statement.
+`admit` and `find_user` wait for nothing and run no statement.
 """
 
 from collections.abc import Mapping
@@ -15,29 +15,9 @@ from asyncauth.tokens.claims import parse_user_id
 from asyncauth.tokens.verify import Seen
 
 RECALL_SECONDS = 60.0
-"""After so long the long way is gone again: it alone notes which tokens and users are in use. So those that have to
-make room are the least recently used to within this time, and one that goes too early is verified or loaded again."""
-
-
-def recall(running: Running, token: str) -> User | None:
-    """The user of a signed token, where `find_user` has found it before and would find the same now. None says nothing.
-
-    Times, revocation and user are checked on this use, too. The token's times and the lease are compared with the
-    clocks. That no revocation, cut-off or change of a user or role became known since is one comparison: what brings
-    one ends the generation. That no key has gone: the token would not be remembered. And the user comes from memory by
-    its id, where one that may have changed is no more.
-    """
-    seen = running.verifier.seen.get(token)
-    if seen is None or seen.generation != running.generation.number or not seen.begins <= running.now() < seen.ends:
-        return None
-    elapsed = running.elapsed()
-    if elapsed >= seen.until or elapsed >= running.follower.proven_until:
-        return None
-    users = running.users
-    user = users.cache.values.get(seen.user_id)
-    if user is not None:
-        users.hits += 1
-    return user
+"""How long a note holds. Then the long way is gone again: it alone notes which tokens and users are in use. So those
+that have to make room are the least recently used to within this time, and one that goes too early is verified or
+loaded again."""
 
 
 def admit(running: Running, token: object) -> Claims:
@@ -70,11 +50,8 @@ def require_proof(running: Running) -> None:
 
 
 def find_user(running: Running, token: object) -> User | None:
-    """See `AuthManager.find_user_from_token`."""
-    if type(token) is str:
-        user = recall(running, token)
-        if user is not None:
-            return user
+    """As `AuthManager.find_user_from_token`, with every part of the answer looked at; what was found is noted for
+    `AuthManager.recall_user`."""
     try:
         seen = _admit(running, token)
     except TokenError:  # this way round it costs signed tokens nothing
@@ -87,7 +64,7 @@ def find_user(running: Running, token: object) -> User | None:
 
 
 def _find_of_seen(running: Running, seen: Seen) -> User | None:
-    """The user of a token that has just been admitted, and a note of it for `recall`."""
+    """The user of a token that has just been admitted, and the note of it."""
     claims, elapsed = seen.claims, running.elapsed()
     user_id = claims.user_id
     user = _find_foreign(running, claims) if user_id is None else running.users.find(user_id, elapsed)

@@ -2,7 +2,7 @@
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Callable, Collection
 from typing import ClassVar
 
 from asyncauth.errors import AuthError, ClosedError
@@ -14,7 +14,6 @@ from asyncauth.web.http import (
     CLOSED,
     Answer,
     ASGIApp,
-    Message,
     Receive,
     Scope,
     Send,
@@ -65,21 +64,13 @@ class AuthMiddleware:
             return await self.app(scope, receive, send)
         gate: Gate = self.gate.acting
         scope[GATE] = gate
-        started = False
-
-        def noting(message: Message) -> Awaitable[None]:  # no coroutine of its own: it is called for each message
-            nonlocal started
-            started = True
-            return send(message)
-
         try:
             if not gate.public or not gate.is_public(scope):
                 found = gate.recall(scope)
                 self._let_in(scope, gate, await gate.get_user(scope) if found is None else found[0])
-            return await self.app(scope, receive, noting)
+            return await self.app(scope, receive, send)
         except AuthError as error:
-            if started:
-                raise
+            # If an answer has begun, the server refuses another one, and its complaint names this error as the cause.
             return await respond(send, refusal(error))
 
     async def _guarded(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -10,7 +10,8 @@ from asyncauth.manager import AuthManager
 from asyncauth.model import User
 from asyncauth.web.cookies import SAFE_METHODS, CookiePolicy
 from asyncauth.web.http import (
-    CONSISTENCY_HEADER,
+    CREDENTIAL_HEADERS,
+    LENGTHS,
     ASGIApp,
     Headers,
     Receive,
@@ -88,26 +89,20 @@ class Gate:
         """
         return self._require_token(scope)[0]
 
-    def recall(self, scope: ScopeView) -> tuple[User, str] | None:  # noqa: C901 - a call more is felt here
+    def recall(self, scope: ScopeView) -> tuple[User, str] | None:
         """The user and the token of a usual request, in one step: the token came before and nothing has changed since.
         None says nothing: ask `find_user` or `get_user`. Whatever is unusual goes that way, with all its rules: another
         spelling, a header twice, a consistency token, a cookie with an unsafe method, a websocket, any refusal.
         """
         bearer = cookies = None
         for name, value in scope["headers"]:
-            size = len(name)  # the cheapest thing to ask; the numbers are those of the names that are compared with
-            if size == 13:
+            if len(name) in LENGTHS:  # the cheapest thing to ask
                 if name == b"authorization" and bearer is None:
                     bearer = value
-                elif name.lower() == b"authorization":
-                    return None
-            elif size == 6:
-                if name == b"cookie" and cookies is None:
+                elif name == b"cookie" and cookies is None:
                     cookies = value
-                elif name != b"accept" and name.lower() == b"cookie":
+                elif name != b"accept" and name.lower() in CREDENTIAL_HEADERS:
                     return None
-            elif size == 19 and name.lower() == CONSISTENCY_HEADER:
-                return None
         if scope["type"] != "http":
             return None
         if bearer is not None:

@@ -40,7 +40,10 @@ CLOSED = {
     "X-Content-Type-Options": "nosniff",
 }
 """Headers of every answer that is data: no cache keeps it, and no browser takes it for a page, a script or a frame."""
-_LENGTHS = frozenset(map(len, (b"authorization", b"cookie", CONSISTENCY_HEADER)))
+CREDENTIAL_HEADERS = frozenset({b"authorization", b"cookie", CONSISTENCY_HEADER})
+"""Names of what can say who sends a request, or from when on an answer counts."""
+LENGTHS = frozenset(map(len, CREDENTIAL_HEADERS))
+"""Of their names."""
 PRESENTED = (TokenError, UserNotFoundError, UserInactiveError)
 """Refusals of a token that came; only these are called `invalid_token` (RFC 6750 section 3.1)."""
 
@@ -99,7 +102,7 @@ def credential_headers(scope: ScopeView) -> Headers:
     and the length of a name is the cheapest thing to ask."""
     found: dict[bytes, list[bytes]] = {}
     for key, value in scope["headers"]:
-        if len(key) in _LENGTHS:
+        if len(key) in LENGTHS:
             found.setdefault(key.lower(), []).append(value)
     return found
 
