@@ -20,7 +20,7 @@ from asyncauth.model import User
 from asyncauth.web.asgi import AuthMiddleware
 from asyncauth.web.gate import Gate
 from asyncauth.web.http import Headers, ScopeView
-from asyncauth.web.websocket import Needs, find_watch
+from asyncauth.web.websocket import Needs, find_watch, note_need
 
 _lock = threading.Lock()
 """Held while a block is opened or closed, or looked for; never across a wait."""
@@ -61,14 +61,16 @@ class _StandIn(Gate):
         if not user.active:
             raise UserInactiveError(f"user {user.username!r} is inactive")
         for action, resource in needs:
-            self.demand(user, action, resource)
+            self.require(None, user, action, resource)
         return user
 
-    def demand(self, user: User, action: str, resource: str) -> None:
-        """See `Gate.demand`; no manager has to run for it."""
+    def require(self, scope: ScopeView | None, user: User, action: str, resource: str) -> None:
+        """As of any other gate; no manager has to run for it."""
         decision = (decide if self.auth is None else self.auth.decide)(user, action, resource)
         if not decision:
             raise ForbiddenError(decision.reason)
+        if scope is not None:
+            note_need(scope, action, resource)
 
 
 @contextmanager

@@ -23,7 +23,7 @@ from asyncauth.web.http import (
     find_consistency_token,
     route_path,
 )
-from asyncauth.web.websocket import Needs, find_watch, watch
+from asyncauth.web.websocket import Needs, find_watch, note_need, watch
 
 __all__ = ["Gate", "gate_of"]
 
@@ -165,15 +165,18 @@ class Gate:
             open_watch.hold(partial(self.admit, token))
         return user
 
-    def require(self, scope: ScopeView, user: User, action: str, resource: str) -> None:
-        """Refuse a user without this permission; an open websocket needs it from here on.
+    def require(self, scope: ScopeView | None, user: User, action: str, resource: str) -> None:
+        """Refuse a user without this permission; if the scope is an open websocket's, it needs it from here on.
 
         Raises:
             ForbiddenError: with the reason of the decision.
         """
-        self.demand(user, action, resource)
-        if scope["type"] == "websocket" and (open_watch := find_watch(scope)):
-            open_watch.need(action, resource)
+        auth = self.auth
+        decision = (get_auth_manager() if auth is None else auth).decide(user, action, resource)
+        if not decision.allowed:
+            raise ForbiddenError(decision.reason)
+        if scope is not None and scope["type"] == "websocket":
+            note_need(scope, action, resource)
 
     async def admit(self, token: str, needs: Needs = ()) -> User:
         """Token in, user out, every needed permission held; from memory, unless the user has been evicted.
@@ -186,19 +189,8 @@ class Gate:
         if user is None:
             user = await manager.get_user_from_token(token)
         for action, resource in needs:
-            self.demand(user, action, resource)
+            self.require(None, user, action, resource)
         return user
-
-    def demand(self, user: User, action: str, resource: str) -> None:
-        """Refuse a user without this permission.
-
-        Raises:
-            ForbiddenError: with the reason of the decision.
-        """
-        auth = self.auth
-        decision = (get_auth_manager() if auth is None else auth).decide(user, action, resource)
-        if not decision.allowed:
-            raise ForbiddenError(decision.reason)
 
 
 class GateMiddleware:

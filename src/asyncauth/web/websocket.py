@@ -165,3 +165,9 @@ def find_watch(scope: ScopeView) -> Watch | None:
     """The watch of this connection; None for HTTP requests and where no middleware of ours stands around the app."""
     found: Watch | None = scope.get(_WATCH)
     return found
+
+
+def note_need(scope: ScopeView, action: str, resource: str) -> None:
+    """An open websocket needs this permission from here on."""
+    if open_watch := find_watch(scope):
+        open_watch.need(action, resource)
