@@ -178,6 +178,28 @@ def sync_dags_at_once(workers: int) -> list[list[int]]:
         return list(pool.map(work, range(workers)))
 
 
+def sync_dags_held_up() -> list[int]:
+    """The same where another writer holds the database for longer, the first time, than one waits."""
+    from sqlalchemy import Engine, event
+    from sqlalchemy.exc import OperationalError
+
+    from asyncauth.airflow.dag_permissions import sync
+
+    held_up: list[str] = []
+
+    def hold_up(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        if statement.startswith("UPDATE asyncauth_feed") and not held_up:
+            held_up.append(statement)
+            raise OperationalError(statement, {}, Exception("database is locked"))
+
+    event.listen(Engine, "before_cursor_execute", hold_up)
+    try:
+        report = sync()
+    finally:
+        event.remove(Engine, "before_cursor_execute", hold_up)
+    return [len(held_up), report.stored, report.granted, report.taken]
+
+
 def sync_dag(dag_id: str, wanted: str, fab: bool) -> str:
     """The same for one Dag, as the Dag processor calls it; the problem."""
     from types import SimpleNamespace
@@ -415,7 +437,7 @@ COMMANDS: dict[str, Callable[..., Any]] = {
     for function in (
         *(cli, set_up, migrate, migrate_by_files, read_users, add_user, add_permission, patch, set_active, check_login),
         *(say, drop_ours, write_dags, copy_dag, sync_dags, sync_dag, look_for_changed_dags),
-        *(sync_dags_at_once, read_options),
+        *(sync_dags_at_once, sync_dags_held_up, read_options),
         *(sign, validate, read_kid, find_username, revoke, read_revocations, rest, describe_rest),
     )
 }

@@ -180,6 +180,17 @@ def test_workers_that_look_at_the_same_time(airflow: Airflow, rows: Rows) -> Non
     assert rows.count_audits() == before + 1
 
 
+@ON_EACH
+def test_a_writer_that_is_held_up_tries_again(airflow: Airflow, rows: Rows) -> None:
+    airflow.call("write_dags", dags={"held_up": DAGS["both"]})
+    airflow.call("add_permission", role=A, action="can_read", resource="DAG:held_up")
+    rows.clear()
+    before = rows.count_audits()
+    times, stored, _, _ = airflow.call("sync_dags_held_up")
+    assert (times, stored > 0, rows.count_audits()) == (1, True, before + 1)
+    assert airflow.call("sync_dags_at_once", workers=1) == [[0, 0, 0]]
+
+
 def test_names_of_resources() -> None:
     assert resource_name("etl", "DAGs") == "DAG:etl"
     assert resource_name("etl", "DAG Runs") == "DAG Run:etl"

@@ -13,7 +13,7 @@ from typing import Any
 import anyio
 import anyio.to_thread
 from sqlalchemy import Connection
-from sqlalchemy.exc import IntegrityError
+from sqlalchemy.exc import IntegrityError, OperationalError
 
 from asyncauth.airflow.access_control import ACTIONS, AccessControl, Holders, pairs_of, resource_name
 from asyncauth.airflow.dag_rows import (
@@ -176,7 +176,7 @@ def _sync(connection: Connection, wanted: Mapping[str, AccessControl | None]) ->
             _write(connection, plan)
             connection.commit()
             break
-        except IntegrityError:
+        except (IntegrityError, OperationalError):  # others wrote: the same rows, or for longer than one waits
             connection.rollback()
             if attempt == _ATTEMPTS - 1:
                 raise
