@@ -15,6 +15,7 @@ import anyio
 from tests.servers import ServerError
 
 from asyncauth.errors import AuthError
+from bench.awake import awake
 from bench.compare import FACTOR, compare
 from bench.data import ForeignRowsError, refuse_foreign_rows
 from bench.draw import draw
@@ -205,7 +206,7 @@ def _steps(options: argparse.Namespace, places: list[Place], file: Place) -> lis
 
 def _measure(steps: list[Step], record: Record, path: Path | None) -> None:
     progress = Progress(len(steps))
-    with progress.shown():
+    with progress.shown(), awake():
         for step in steps:
             with progress.step(", ".join([step.name, *step.labels])):
                 record.sections.append(step.measure())

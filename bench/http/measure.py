@@ -2,11 +2,12 @@
 
 import sys
 from collections.abc import Sequence
+from statistics import median
 
 from bench.data import filled
 from bench.figures import Figure
 from bench.http.apps import FAMILIES
-from bench.http.load import CONNECTIONS, BenchServer, serving
+from bench.http.load import CONNECTIONS, BenchServer, Spent, serving
 from bench.http.requests import by_cookie, by_header
 from bench.http.server import PEER
 from bench.measure import Measure, Medians, Sample, interleaved
@@ -16,8 +17,8 @@ from bench.sizes import Sizes
 LIMITS = {"header": 6, "cookie": 9}
 """Where the token is → microseconds."""
 ROUNDS = 10
-SLICES = 4
-"""In each round the empty one and ours take turns so often."""
+SLICES = 20
+"""In each round the empty one and ours take turns so often: what a request costs drifts by a tenth within seconds."""
 
 
 async def measure(url: str, sizes: Sizes) -> list[Figure]:
@@ -44,16 +45,16 @@ async def measure(url: str, sizes: Sizes) -> list[Figure]:
 
 def _pair(server: BenchServer, empty: str, ours: str, requests: Sequence[bytes], slices: int, count: int) -> Measure:
     async def measure() -> Sample:
-        spent: dict[str, list[float]] = {"empty": [], "ours": [], "empty wall": [], "ours wall": []}
+        spent: dict[str, list[Spent]] = {"empty": [], "ours": []}
         sides = (("empty", empty), ("ours", ours))
         for turn in range(slices):
             for kind, name in sides[:: (-1) ** turn]:  # or who comes second would have all of a slow drift
-                one = server.ask(name, requests, count)
-                spent[kind].append(one.cpu)
-                spent[f"{kind} wall"].append(one.wall)
-        means = {kind: sum(values) / slices for kind, values in spent.items()}
-        return {f"{ours}: {kind}": value for kind, value in means.items()} | {
-            f"{ours}: added": means["ours"] - means["empty"]
+                spent[kind].append(server.ask(name, requests, count))
+        pairs = zip(spent["ours"], spent["empty"], strict=True)
+        return {
+            **{f"{ours}: {kind}": median(one.cpu for one in each) for kind, each in spent.items()},
+            **{f"{ours}: {kind} wall": median(one.wall for one in each) for kind, each in spent.items()},
+            f"{ours}: added": median(one.cpu - beside.cpu for one, beside in pairs),
         }
 
     return measure
