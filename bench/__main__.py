@@ -6,7 +6,7 @@ measured at full length."""
 import argparse
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -64,7 +64,8 @@ class Step:
     def measure(self) -> Section:
         """Run it."""
         options = {"use_uvloop": self.loop == "uvloop"}
-        figures = anyio.run(self.hazard.measure, self.place.url, self.sizes, backend_options=options)
+        with awake() if self.hazard.awake else nullcontext():
+            figures = anyio.run(self.hazard.measure, self.place.url, self.sizes, backend_options=options)
         return Section(self.name, *self.labels, tuple(figures))
 
 
@@ -206,7 +207,7 @@ def _steps(options: argparse.Namespace, places: list[Place], file: Place) -> lis
 
 def _measure(steps: list[Step], record: Record, path: Path | None) -> None:
     progress = Progress(len(steps))
-    with progress.shown(), awake():
+    with progress.shown():
         for step in steps:
             with progress.step(", ".join([step.name, *step.labels])):
                 record.sections.append(step.measure())

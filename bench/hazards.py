@@ -21,6 +21,8 @@ class Hazard:
         measure: of a database's URL and sizes, the figures.
         databases: measured on each database that is named; else once, on a throw-away SQLite file.
         loops: measured on each event loop that is named; else once, on asyncio's.
+        awake: measured with the processors kept awake: it waits for a database, and what it costs the processor is not
+            the question, which pays for being shared.
         default: part of a run that names no hazard.
         short: sizes that differ in such a run, which has five minutes for all.
     """
@@ -28,6 +30,7 @@ class Hazard:
     measure: Callable[[str, Sizes], Awaitable[list[Figure]]]
     databases: bool = False
     loops: bool = False
+    awake: bool = False
     default: bool = True
     short: Mapping[str, Any] = field(default_factory=dict)
 
@@ -40,10 +43,10 @@ HAZARDS = {
     "verify": Hazard(verify.measure, short={"rounds": 5}),
     "warm": Hazard(warm.measure, databases=True, loops=True),
     "decide": Hazard(decide.measure),
-    "cold": Hazard(cold.measure, databases=True, loops=True),
-    "wide": Hazard(wide.measure, databases=True, loops=True, short={"rounds": 7}),
-    "stampede": Hazard(stampede.measure, databases=True, loops=True),
-    "flood": Hazard(flood.measure, databases=True, loops=True),
+    "cold": Hazard(cold.measure, databases=True, loops=True, awake=True),
+    "wide": Hazard(wide.measure, databases=True, loops=True, awake=True, short={"rounds": 7}),
+    "stampede": Hazard(stampede.measure, databases=True, loops=True, awake=True),
+    "flood": Hazard(flood.measure, databases=True, loops=True, awake=True),
     "logins": Hazard(logins.measure, databases=True, loops=True),
     "fresh": Hazard(fresh, databases=True, loops=True, short={"revokes": 40, "quiet_seconds": 2.0}),
     "memory": Hazard(memory.measure, short={"cached_users": 10_000}),
