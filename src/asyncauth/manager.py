@@ -28,6 +28,8 @@ from asyncauth.tokens.jwks import public_jwk
 from asyncauth.tokens.seals import Seals
 
 T = TypeVar("T")
+_WAYS = ("recall_user", "find_user_from_token", "get_user_from_token")
+"""From a token to its user, the shortest first: whoever asks goes on to the next where one says nothing."""
 
 
 class AuthManager:
@@ -39,7 +41,17 @@ class AuthManager:
         settings: None reads the environment.
         engine: the application's own engine, used and never disposed; None makes one from `settings.database_url`.
         clock: for tests.
+
+    A class derived from this one may ask more of a token, in a `get_user_from_token` of its own: every request then
+    gets there.
     """
+
+    def __init_subclass__(cls, **given: Any) -> None:
+        super().__init_subclass__(**given)
+        own = [way for way in _WAYS if way in vars(cls)]
+        for shorter in _WAYS[: _WAYS.index(own[-1])] if own else ():
+            if shorter not in own:  # or what this class asks of a token would be passed by
+                setattr(cls, shorter, _say_nothing)
 
     def __init__(
         self, settings: Settings | None = None, *, engine: AsyncEngine | None = None, clock: Clock = SYSTEM_CLOCK
@@ -479,3 +491,7 @@ class AuthManager:
         if running is None:
             raise ClosedError("the auth manager is not started or is closed")
         return running
+
+
+def _say_nothing(_manager: AuthManager, _token: object) -> None:
+    """In place of a shorter way."""

@@ -5,10 +5,11 @@ from typing import Any
 
 import pytest
 
-from asyncauth import AuthManager, User
-from asyncauth.errors import AuthError
+from asyncauth import AuthManager, Settings, User
+from asyncauth.errors import AuthError, RevokedTokenError
 from asyncauth.web.cookies import CookiePolicy
 from asyncauth.web.gate import Gate
+from tests.web.conftest import add_user
 
 Pairs = list[tuple[bytes, bytes]]
 NAME = "token"
@@ -114,3 +115,53 @@ async def test_any_mixture(gate: Gate, ada: User, token: str) -> None:
             recalled += 1
             assert await gate.get_user(asked) is ada
     assert recalled > 100
+
+
+class Picky(AuthManager):
+    """Wants more of a token."""
+
+    banned = False
+
+    async def get_user_from_token(self, token: object, *, at_least: str | None = None) -> User:
+        user = await super().get_user_from_token(token, at_least=at_least)
+        if self.banned:
+            raise RevokedTokenError("banned")
+        return user
+
+
+class Pickier(Picky):
+    """Derived once more."""
+
+
+@pytest.mark.parametrize("kind", [Picky, Pickier])
+async def test_who_wants_more_of_a_token_is_asked_each_time(settings: Settings, kind: type[Picky]) -> None:
+    """However well the token is known."""
+    async with kind(settings) as picky:
+        ada = await add_user(picky, "ada")
+        token = picky.issue_token(ada.id)
+        gate = Gate(picky)
+        asked = scope(USUAL["a bearer token"], token)
+        for _ in range(3):
+            assert gate.recall(asked) is None
+            assert await gate.get_user(asked)
+        picky.banned = True
+        assert gate.recall(asked) is None
+        with pytest.raises(RevokedTokenError):
+            await gate.get_user(asked)
+
+
+async def test_who_finds_in_another_way_is_asked_each_time(settings: Settings) -> None:
+    """The shorter way is closed, the longer one is as it was; and who says something of all has what he says."""
+
+    class Finding(AuthManager):
+        def find_user_from_token(self, token: object) -> User | None:
+            return super().find_user_from_token(token)
+
+    class Recalling(Picky):
+        def recall_user(self, token: str) -> User | None:
+            return super().recall_user(token)
+
+    assert Finding(settings).recall_user("x") is None
+    assert Finding.get_user_from_token is AuthManager.get_user_from_token
+    assert Recalling.recall_user is not Picky.recall_user
+    assert Recalling.get_user_from_token is Picky.get_user_from_token
