@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 from jwt.algorithms import ECAlgorithm, OKPAlgorithm, RSAAlgorithm
 
 from asyncauth.errors import ConfigurationError
-from asyncauth.tokens.jwks import parse_foreign, parse_own, private_jwk, public_jwk, thumbprint
+from asyncauth.tokens.jwks import _digest, parse_foreign, parse_own, private_jwk, public_jwk, thumbprint
 from asyncauth.tokens.keys import Key
 from asyncauth.tokens.rotation import KINDS, make_key
 from tests.forge import encode
@@ -92,6 +92,12 @@ def test_the_name_that_others_see() -> None:
 def test_what_is_no_set_is_refused(data: bytes, own: bool) -> None:
     """A set is a JSON object with a list of keys, each member once."""
     assert "key" in refused(data, own=own)
+
+
+@pytest.mark.parametrize("own", [True, False])
+def test_what_is_no_set_is_called_one(own: bool) -> None:
+    """In the words of who reads it."""
+    assert refused(b"[", own=own).startswith("the key set is not a JSON object")
 
 
 @pytest.mark.parametrize("own", [True, False])
@@ -224,3 +230,8 @@ def test_either_half_of_signatures_will_do(operations: list[str]) -> None:
 def test_a_hundred_keys_are_taken() -> None:
     """So many, and no more."""
     assert len(foreign(*(public(EC, kid=f"{n}") for n in range(100)))) == 100
+
+
+def test_the_name_of_a_key_does_not_depend_on_the_order_of_its_members() -> None:
+    """RFC 7638 section 3.3: they are sorted."""
+    assert _digest({"kty": "OKP", "crv": "Ed25519"}) == _digest({"crv": "Ed25519", "kty": "OKP"})
