@@ -4,7 +4,7 @@ token text ──verify──▶ Claims ──not revoked──▶ user id ─�
 """
 
 import contextlib
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from types import TracebackType
 from typing import Any, Self, TypeVar
@@ -18,7 +18,7 @@ from asyncauth.db.engine import make_engine
 from asyncauth.db.find import get_user_id
 from asyncauth.decide import allowed_resources, decide, filter_allowed
 from asyncauth.errors import AuthError, ClosedError, ConfigurationError, ForbiddenError
-from asyncauth.model import Claims, Role, TokenPair, User, Written
+from asyncauth.model import Claims, Decision, Role, TokenPair, User, Written
 from asyncauth.running import Running, connect
 from asyncauth.settings import Settings
 from asyncauth.status import Status, read_status
@@ -441,10 +441,17 @@ class AuthManager:
 
     # ── may they? ──
 
-    # No functions of their own around these: they are pure, and asked at each request.
-    decide = staticmethod(decide)
-    filter_allowed = staticmethod(filter_allowed)
-    allowed_resources = staticmethod(allowed_resources)
+    def decide(self, user: User, action: str, resource: str) -> Decision:
+        """See `asyncauth.decide.decide`. Pure."""
+        return decide(user, action, resource)
+
+    def filter_allowed(self, user: User, action: str, resources: Iterable[str]) -> list[str]:
+        """See `asyncauth.decide.filter_allowed`. Pure."""
+        return filter_allowed(user, action, resources)
+
+    def allowed_resources(self, user: User, action: str, prefix: str = "") -> frozenset[str]:
+        """See `asyncauth.decide.allowed_resources`. Pure."""
+        return allowed_resources(user, action, prefix)
 
     # ── changes ──
 
