@@ -41,7 +41,7 @@ class Hazard:
 
 HAZARDS = {
     "verify": Hazard(verify.measure, short={"rounds": 5}),
-    "warm": Hazard(warm.measure, databases=True, loops=True),
+    "warm": Hazard(warm.measure, databases=True, loops=True, short={"rounds": 7}),
     "decide": Hazard(decide.measure),
     "cold": Hazard(cold.measure, databases=True, loops=True, awake=True),
     "wide": Hazard(wide.measure, databases=True, loops=True, awake=True, short={"rounds": 7}),

@@ -17,14 +17,13 @@ from bench.sizes import Sizes
 LIMITS = {"header": 6, "cookie": 9}
 """Where the token is → microseconds."""
 ROUNDS = 10
-SLICES = 20
-"""In each round the empty one and ours take turns so often: what a request costs drifts by a tenth within seconds."""
+SLICE = 200
+"""After so many requests the empty one and ours take turns: what a request costs drifts by a tenth within seconds."""
 
 
 async def measure(url: str, sizes: Sizes) -> list[Figure]:
     """The same requests to the empty app and to ours, in turn."""
-    slices = min(SLICES, sizes.rounds)
-    count = max(CONNECTIONS, sizes.http_requests // slices)
+    slices, count = max(1, sizes.http_requests // SLICE), max(CONNECTIONS, min(SLICE, sizes.http_requests))
     async with filled(url, lambda filler: filler.subjects(CONNECTIONS)):
         async with started(url) as auth:
             tokens = [(user_id, auth.issue_token(user_id)) for user_id in range(1, CONNECTIONS + 1)]

@@ -15,9 +15,8 @@ from asyncauth.tokens.claims import parse_user_id
 from asyncauth.tokens.verify import Seen
 
 RECALL_SECONDS = 60.0
-"""How long a note holds. Then the long way is gone again: it alone notes which tokens and users are in use. So those
-that have to make room are the least recently used to within this time, and one that goes too early is verified or
-loaded again."""
+"""How long a note holds. Then the long way is gone again: it alone notes which tokens are in use. So those that have to
+make room are the least recently used to within this time, and one that goes too early is verified again."""
 
 
 def admit(running: Running, token: object) -> Claims:

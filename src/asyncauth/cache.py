@@ -46,7 +46,7 @@ class Cache(Generic[V]):
 
     def __init__(self, size: int, generation: Generation) -> None:
         self.values: OrderedDict[int, V] = OrderedDict()
-        """To be read only, and not kept: `clear` puts another in its place."""
+        """Not to be kept: `clear` puts another in its place. Whoever uses a value by hand moves it to the end."""
         self._generation = generation
         self._sequences: dict[int, int] = {}
         self._deadlines: dict[int, float] = {}

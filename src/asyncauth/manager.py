@@ -205,8 +205,10 @@ class AuthManager:
         if elapsed >= seen.until or elapsed >= running.follower.proven_until:
             return None
         users = running.users
-        user = users.cache.values.get(seen.user_id)
+        in_memory = users.cache.values
+        user = in_memory.get(seen.user_id)
         if user is not None:
+            in_memory.move_to_end(seen.user_id)
             users.hits += 1
         return user
 

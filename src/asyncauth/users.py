@@ -56,7 +56,6 @@ class Users:
         self._loader = loader
         self._clock = clock
         self.cache: Cache[User] = Cache(settings.user_cache_size, generation)
-        """To be read only."""
         self._roles: Cache[Role] = Cache(settings.role_cache_size, generation)
         self._timeout_seconds = settings.database_timeout_seconds
         self._turns = asyncio.Semaphore(settings.max_concurrent_loads)
