@@ -1,9 +1,13 @@
 """Wait for what other tasks and threads are about to do, without guessing how long they take."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
+from typing import TypeVar
 
 GIVE_UP_SECONDS = 10.0
+"""Of what takes milliseconds; a busy machine may take longer."""
+T = TypeVar("T")
 
 
 async def until(condition: Callable[[], object]) -> None:
@@ -24,3 +28,12 @@ async def settle() -> None:
     """Let every task go on as far as it can without I/O."""
     for _ in range(20):
         await asyncio.sleep(0)
+
+
+def poll(ask: Callable[[], T], why: Callable[[], str] = lambda: "in vain", seconds: float = GIVE_UP_SECONDS) -> T:
+    """What `ask` answers, once that is true, where there is no loop; an `AssertionError` if it never is."""
+    deadline = time.monotonic() + seconds
+    while not (value := ask()):
+        assert time.monotonic() < deadline, why()
+        time.sleep(0.05)
+    return value

@@ -4,8 +4,6 @@ import base64
 import itertools
 import json
 import subprocess
-import time
-from collections.abc import Callable
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +12,7 @@ from typing import Any, Self
 from websockets.sync.client import ClientConnection, connect
 
 from tests.servers.find import HOST, find_program
+from tests.waiting import poll
 
 GIVE_UP_SECONDS = 60.0
 SERVER_ERROR = -32000
@@ -95,7 +94,7 @@ class Chromium:
             with suppress(PageGoneError):
                 return self.evaluate(there)
 
-        return _until(ask, lambda: f"{expression}: {self._describe()}")
+        return poll(ask, lambda: f"{expression}: {self._describe()}", GIVE_UP_SECONDS)
 
     def cookies(self) -> list[dict[str, Any]]:
         """All cookies."""
@@ -127,7 +126,7 @@ class Chromium:
             assert self._process.poll() is None, "Chromium ended"
             return file.read_text().split() if file.exists() else []
 
-        port, path = _until(read, lambda: "Chromium did not start")
+        port, path = poll(read, lambda: "Chromium did not start", GIVE_UP_SECONDS)
         return port, path
 
     def _describe(self) -> str:
@@ -138,11 +137,3 @@ class Chromium:
         self._process.wait()
         with suppress(OSError):
             self._open.close()
-
-
-def _until(ask: Callable[[], Any], describe: Callable[[], str]) -> Any:
-    deadline = time.monotonic() + GIVE_UP_SECONDS
-    while not (value := ask()):
-        assert time.monotonic() < deadline, describe()
-        time.sleep(0.05)
-    return value

@@ -1,7 +1,5 @@
 """Moving there and back: tokens of either server are good on the other, and ended on either they are ended on both."""
 
-import time
-from collections.abc import Callable
 from http.cookies import SimpleCookie
 from operator import attrgetter
 
@@ -10,10 +8,9 @@ import pytest
 
 from tests.apiserver.conftest import Pair
 from tests.apiserver.server import ApiServer
+from tests.waiting import poll
 
 PATH = "/api/v2/dags"
-SEEN_SECONDS = 10.0
-"""A follower looks four times a second; a busy machine may take longer."""
 WAYS = {"there": ("fab", "ours"), "back": ("ours", "fab")}
 
 
@@ -49,7 +46,7 @@ def test_logging_out_ends_it_everywhere(way: tuple[ApiServer, ApiServer], cookie
         assert left.status_code == 307
         assert left.headers["location"].endswith("/auth/logout")
     for server in way:
-        _eventually(lambda server=server: _all_refuse(server, token, cookie=cookie))  # type: ignore[misc]
+        poll(lambda server=server: _all_refuse(server, token, cookie=cookie))  # type: ignore[misc]
         assert httpx.get(server.base_url + PATH, headers=_bearer(untouched), trust_env=False).status_code == 200
 
 
@@ -84,10 +81,3 @@ def _all_refuse(server: ApiServer, token: str, *, cookie: bool) -> bool:
     headers = {"Cookie": f"_token={token}"} if cookie else _bearer(token)
     statuses = {httpx.get(server.base_url + PATH, headers=headers, trust_env=False).status_code for _ in range(8)}
     return statuses <= {401, 403}
-
-
-def _eventually(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + SEEN_SECONDS
-    while not condition():
-        assert time.monotonic() < deadline, "it is not seen"
-        time.sleep(0.05)
