@@ -39,11 +39,15 @@ def find_program(*names: str, package: str) -> str:
 
 
 def free_port() -> int:
-    """A port that nothing listens on."""
+    """A port that nothing listens on, and that nobody else is given as long as this process lives: seconds pass until a
+    server has started, and others look for ports at the same time."""
     for _ in range(100):
         port = secrets.choice(PORTS)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((HOST, port))
+            # From now on a server can have it beside us, as we do not listen, but no other probe.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.detach()
             return port
     raise ServerError(f"no free port on {HOST} between {PORTS.start} and {PORTS.stop}")
 
