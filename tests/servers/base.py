@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -21,8 +21,10 @@ from tests.servers.find import HOST, ServerError, free_port, make_folder, unpriv
 from tests.servers.host import Host
 
 ADMIN = "asyncauth"
-START_SECONDS = 60.0
-STOP_SECONDS = 20.0
+START_SECONDS = 120.0
+STOP_SECONDS = 60.0
+CONNECT_SECONDS = 30
+GONE_SECONDS = 60.0
 
 
 class Cursor(Protocol):
@@ -82,7 +84,8 @@ class Server(Host):
 
     @abstractmethod
     def terminate_backends(self, database: str) -> int:
-        """Cut every connection to a database, as an administrator would; returns how many there were."""
+        """Cut every connection to a database, as an administrator would, and wait until the server knows them no more;
+        returns how many there were."""
 
     def url(self, database: str, driver: str) -> str:
         url = URL.create(f"{self.dialect}+{driver}", ADMIN, self.password, HOST, self.port, database)
@@ -93,6 +96,18 @@ class Server(Host):
         with contextlib.closing(self.connect(database)) as connection, connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
+
+    def wait_until(self, gone: Callable[[], bool]) -> None:
+        """Wait for the end of connections that the server was told to cut: it knows them for some time yet.
+
+        Raises:
+            ServerError: they do not end.
+        """
+        deadline = time.monotonic() + GONE_SECONDS
+        while not gone():
+            if time.monotonic() > deadline:
+                raise ServerError(f"{self.dialect} does not end connections")
+            time.sleep(0.005)
 
     def start(self) -> None:
         """Start, and wait until the server answers."""

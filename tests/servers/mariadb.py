@@ -7,7 +7,7 @@ from typing import cast
 
 import pymysql
 
-from tests.servers.base import ADMIN, Connection, Cursor, Server
+from tests.servers.base import ADMIN, CONNECT_SECONDS, Connection, Cursor, Server
 from tests.servers.find import HOST, find_program
 
 OPTIONS = (
@@ -68,7 +68,7 @@ class MariaDB(Server):
             password=self.password,
             database=database,
             autocommit=True,
-            connect_timeout=5,
+            connect_timeout=CONNECT_SECONDS,
             ssl_disabled=True,  # else it reads all certificates of the machine each time, for twenty milliseconds
         )
         return cast("Connection", connection)
@@ -106,9 +106,14 @@ class MariaDB(Server):
 
     def terminate_backends(self, database: str) -> int:
         with closing(self.connect()) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT id FROM information_schema.processlist WHERE db = %s", (database,))
-            ids = [row[0] for row in cursor.fetchall()]
+
+            def there() -> set[object]:
+                cursor.execute("SELECT id FROM information_schema.processlist WHERE db = %s", (database,))
+                return {row[0] for row in cursor.fetchall()}
+
+            ids = there()
             for id_ in ids:
                 with suppress(pymysql.err.OperationalError):  # gone in the meantime
                     cursor.execute(f"KILL CONNECTION {id_}")
+            self.wait_until(lambda: ids.isdisjoint(there()))
             return len(ids)

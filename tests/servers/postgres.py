@@ -7,7 +7,7 @@ from typing import cast
 
 import psycopg
 
-from tests.servers.base import ADMIN, Connection, Server
+from tests.servers.base import ADMIN, CONNECT_SECONDS, Connection, Server
 from tests.servers.find import HOST, find_program
 
 OPTIONS = {
@@ -21,6 +21,7 @@ OPTIONS = {
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "shared_buffers": "64MB",
+    "autovacuum": "off",  # it would lock tables, be counted as a connection and change plans, now and then
     "jit": "off",  # it takes longer to compile any of our statements than to run it
 }
 
@@ -61,7 +62,7 @@ class PostgreSQL(Server):
             password=self.password,
             dbname=database or "postgres",
             autocommit=True,
-            connect_timeout=5,
+            connect_timeout=CONNECT_SECONDS,
         )
         return cast("Connection", connection)
 
@@ -78,5 +79,13 @@ class PostgreSQL(Server):
 
     def terminate_backends(self, database: str) -> int:
         with closing(self.connect()) as connection, connection.cursor() as cursor:
-            cursor.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", (database,))
-            return len(cursor.fetchall())
+            cursor.execute("SELECT pid FROM pg_stat_activity WHERE datname = %s", (database,))
+            ids = [row[0] for row in cursor.fetchall()]
+            cursor.execute("SELECT pg_terminate_backend(pid) FROM unnest(%s::int[]) AS pid", (ids,))
+
+            def gone() -> bool:
+                cursor.execute("SELECT 1 FROM pg_stat_activity WHERE pid = ANY(%s)", (ids,))
+                return not cursor.fetchall()
+
+            self.wait_until(gone)
+            return len(ids)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.servers.find import HOST, ServerError, find_program, free_port
 
-START_SECONDS = 20.0
+START_SECONDS = 120.0
 
 
 class Redis:
