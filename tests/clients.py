@@ -9,7 +9,7 @@ from tests.databases import Database
 from tests.servers.base import ADMIN
 from tests.servers.find import HOST, find_program
 
-TIMEOUT_SECONDS = 30
+TIMEOUT_SECONDS = 120
 
 
 class ClientError(Exception):
@@ -55,7 +55,7 @@ def run_sql(database: Database, script: str, *, user: str = ADMIN, password: str
 
 def _run_sqlite(database: Database, script: str) -> str:
     path = database.sync_url.partition(":///")[2]
-    with closing(sqlite3.connect(path, timeout=10)) as connection:
+    with closing(sqlite3.connect(path, timeout=TIMEOUT_SECONDS)) as connection:
         connection.execute("PRAGMA foreign_keys = ON")
         try:
             connection.executescript(script)

@@ -127,7 +127,8 @@ def empty_database_url(empty_database: Database) -> str:
 @pytest.fixture(scope="session")
 def settings_of_all() -> Settings:
     """What the settings of all tests have in common. Made once: reading the environment takes milliseconds."""
-    return Settings(jwt_secret=SECRET, jwt_issuer=NAME, jwt_audience=NAME, database_timeout_seconds=PATIENCE_SECONDS)
+    patient = {"database_timeout_seconds": PATIENCE_SECONDS, "password_queue_seconds": PATIENCE_SECONDS}
+    return Settings(jwt_secret=SECRET, jwt_issuer=NAME, jwt_audience=NAME, **patient)
 
 
 @pytest.fixture

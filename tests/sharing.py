@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from asyncauth import AuthManager, Settings
 from asyncauth.db.engine import make_engine
+from tests.conftest import PATIENCE_SECONDS
 from tests.database.look import DIALECTS
 from tests.databases import BACKENDS, FULL, Database, Databases
 from tests.managers import quiet
@@ -41,7 +42,7 @@ def database(reused: Reused, backend: str) -> Iterator[Database]:
 @pytest.fixture
 async def engine(database_url: str) -> AsyncIterator[AsyncEngine]:
     """Another program's way to the same database."""
-    made = make_engine(database_url, pool_size=10, timeout_seconds=5)
+    made = make_engine(database_url, pool_size=10, timeout_seconds=PATIENCE_SECONDS)
     yield made
     await made.dispose()
 

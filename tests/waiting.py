@@ -5,8 +5,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
-GIVE_UP_SECONDS = 10.0
-"""Of what takes milliseconds; a busy machine may take longer."""
+GIVE_UP_SECONDS = 60.0
+"""Of what takes milliseconds; on a busy machine any process may stand still for seconds, and several in turn."""
 T = TypeVar("T")
 
 
