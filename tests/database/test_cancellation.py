@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncSession
 
 from asyncauth.db.engine import Database, make_engine
 from asyncauth.db.tables import feed
+from tests.conftest import PATIENCE_SECONDS
 
 STEP_SECONDS = 0.0002
 
@@ -19,7 +20,8 @@ async def read(session: AsyncSession) -> Sequence[Any]:
 
 
 async def test_a_read_cancelled_at_any_moment_leaves_no_connection(database_url: str, full: bool) -> None:
-    database = Database(make_engine(database_url, pool_size=2, timeout_seconds=5), timeout_seconds=5)
+    engine = make_engine(database_url, pool_size=2, timeout_seconds=PATIENCE_SECONDS)
+    database = Database(engine, timeout_seconds=PATIENCE_SECONDS)
     expected = await database.read(read)
     for step in range(200 if full else 40):
         task = asyncio.create_task(database.read(read))

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
 
 from asyncauth.db.engine import Database as Asker
 from asyncauth.db.engine import make_engine
+from tests.conftest import PATIENCE_SECONDS
 from tests.databases import BACKENDS, Database
 
 SERVERS = [backend for backend in BACKENDS if not backend.startswith("sqlite")]
@@ -18,7 +19,7 @@ SERVERS = [backend for backend in BACKENDS if not backend.startswith("sqlite")]
 async def test_a_read_through_an_engine_of_the_application_is_done_again(database: Database) -> None:
     """Such an engine's connections are told the isolation level before each read: that too can be the first to fail."""
     engine = create_async_engine(database.url, pool_size=1, max_overflow=0)
-    asker = Asker(engine, timeout_seconds=5)
+    asker = Asker(engine, timeout_seconds=PATIENCE_SECONDS)
 
     async def one(session: AsyncSession) -> int:
         return int(await session.scalar(text("SELECT 1")) or 0)
@@ -37,8 +38,8 @@ async def test_a_read_through_an_engine_of_the_application_is_done_again(databas
 async def test_a_driver_that_stumbles_over_a_lost_connection(database: Database, lost: bool) -> None:
     """asyncpg asks a connection for what it has no more, between two steps of a statement. Another AttributeError stays
     what it is."""
-    engine = make_engine(database.url, pool_size=1, timeout_seconds=5)
-    asker = Asker(engine, timeout_seconds=5)
+    engine = make_engine(database.url, pool_size=1, timeout_seconds=PATIENCE_SECONDS)
+    asker = Asker(engine, timeout_seconds=PATIENCE_SECONDS)
     attempts = 0
 
     async def one(session: AsyncSession) -> int:

@@ -13,6 +13,7 @@ from asyncauth.db.engine import make_engine
 from asyncauth.db.explain import explain
 from asyncauth.db.migrate import check, current, upgrade
 from asyncauth.errors import ConfigurationError
+from tests.conftest import PATIENCE_SECONDS
 from tests.databases import Database, Databases
 from tests.servers.find import free_port
 
@@ -61,7 +62,8 @@ async def test_nobody_answers(empty_database_url: str) -> None:
 
 @on_servers
 async def test_no_such_host(empty_database_url: str) -> None:
-    url = make_url(empty_database_url).set(host="nowhere.invalid", password=HIDDEN)
+    """A name that can be none, so that nobody's name server is asked, which may take its time."""
+    url = make_url(empty_database_url).set(host="nowhere!", password=HIDDEN)
     assert "cannot reach" in await refusal(url.render_as_string(hide_password=False))
 
 
@@ -129,7 +131,7 @@ class TestSQLite:
 
 
 async def test_a_database_without_our_tables(empty_database: Database) -> None:
-    engine = make_engine(empty_database.url, pool_size=1, timeout_seconds=5)
+    engine = make_engine(empty_database.url, pool_size=1, timeout_seconds=PATIENCE_SECONDS)
     with pytest.raises(Exception, match="asyncauth_feed") as caught:
         async with engine.connect() as connection:
             await connection.exec_driver_sql("SELECT epoch FROM asyncauth_feed")

@@ -24,19 +24,22 @@ from tests.rows import add_permission
 
 SERVERS = pytest.mark.parametrize("backend", ["postgresql+asyncpg", "mysql+aiomysql"], indirect=True)
 MEET_SECONDS = 0.5
+PATIENCE_SECONDS = 10.0
+"""Of those who do meet: shorter than the deadline of a change."""
 Call = Callable[[], Awaitable[Any]]
 
 
 class Meeting:
-    """Where two changes wait for each other; whoever is alone for `MEET_SECONDS` goes on."""
+    """Where two changes wait for each other; whoever is alone for so many seconds goes on."""
 
     def __init__(self) -> None:
         self._barrier = asyncio.Barrier(2)
+        self.seconds = MEET_SECONDS
         self.met = False
 
     async def wait(self) -> None:
         with contextlib.suppress(TimeoutError, asyncio.BrokenBarrierError):
-            async with asyncio.timeout(MEET_SECONDS):
+            async with asyncio.timeout(self.seconds):
                 await self._barrier.wait()
                 self.met = True
         await self._barrier.reset()
@@ -113,6 +116,7 @@ async def test_without_turns_none_is_left(
     auth: AuthManager, other: AuthManager, people: People, meeting: Meeting
 ) -> None:
     """The test above can fail."""
+    meeting.seconds = PATIENCE_SECONDS
     await _two_administrators(auth, people)
     assert await both(_ways(auth, "root")["take"](), _ways(other, "ada")["take"]()) == [None, None]
     assert await _left(auth) == []

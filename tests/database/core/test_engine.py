@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession
 
 from asyncauth.db.engine import Database, make_engine
 from asyncauth.errors import DatabaseUnavailableError
+from tests.waiting import GIVE_UP_SECONDS
 
 RUNNING = text("""
     SELECT count(*) FROM pg_stat_activity
@@ -25,7 +26,7 @@ async def test_a_statement_that_was_given_up_ends_on_the_server(database_url: st
     try:
         with pytest.raises(DatabaseUnavailableError):
             await Database(own, timeout_seconds=1).read(sleep)
-        async with asyncio.timeout(20), engine.connect() as connection:
+        async with asyncio.timeout(GIVE_UP_SECONDS), engine.connect() as connection:
             while await connection.scalar(RUNNING):
                 await connection.rollback()
                 await asyncio.sleep(0.1)

@@ -12,6 +12,7 @@ from asyncauth import AuthManager, Settings
 from asyncauth.db import purge
 from asyncauth.db.purge import purge_changes
 from asyncauth.db.tables import changes, feed
+from tests.conftest import PATIENCE_SECONDS
 from tests.database.feed.people import ADA, BOB, add_people
 from tests.managers import poll, quiet, running
 from tests.statements import count_statements
@@ -117,7 +118,7 @@ async def test_nobody_waits_for_a_purge(auth: AuthManager, engine: AsyncEngine) 
 
     purging = asyncio.create_task(slowly())
     await deleted.wait()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(PATIENCE_SECONDS):
         await change_bob(engine, 2)
     assert not purging.done()
     go_on.set()

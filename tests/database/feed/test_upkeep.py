@@ -15,6 +15,7 @@ from asyncauth import AuthManager, Settings
 from asyncauth.db.migrate import upgrade
 from asyncauth.errors import DatabaseUnavailableError, RevokedTokenError
 from tests.clients import ClientError, run_sql
+from tests.conftest import PATIENCE_SECONDS
 from tests.database.feed.people import ADA, BOB, add_people
 from tests.database.foreign import make_fab
 from tests.database.look import execute, wrong
@@ -327,7 +328,7 @@ async def test_nobody_waits_long_for_an_upgrade(auth: AuthManager, database: Dat
         upgrading = asyncio.create_task(upgrade(database.url))
         await asyncio.sleep(0.5)
         for number in range(3):
-            async with asyncio.timeout(5), engine.begin() as connection:
+            async with asyncio.timeout(PATIENCE_SECONDS), engine.begin() as connection:
                 await connection.exec_driver_sql(f"UPDATE ab_user SET first_name = '{number}' WHERE id = {BOB}")
         assert not upgrading.done()
         await holder.rollback()
