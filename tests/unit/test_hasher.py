@@ -30,7 +30,7 @@ class Gate:
             self.calls += 1
             self.running += 1
             self.most = max(self.most, self.running)
-        self._open.wait(10)
+        self._open.wait(60)
         with self._lock:
             self.running -= 1
         return True
@@ -49,7 +49,7 @@ def gate(monkeypatch: pytest.MonkeyPatch) -> Iterator[Gate]:
     made.open()
 
 
-def hasher(*, concurrency: int = 2, queue_size: int = 3, queue_seconds: float = 10) -> PasswordHasher:
+def hasher(*, concurrency: int = 2, queue_size: int = 3, queue_seconds: float = 60) -> PasswordHasher:
     """A hasher with a short queue."""
     return PasswordHasher(concurrency=concurrency, queue_size=queue_size, queue_seconds=queue_seconds)
 

