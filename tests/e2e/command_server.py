@@ -32,8 +32,9 @@ def serve(path: str, program: str) -> None:
     for name in LOADED[program]:
         import_module(name)
     with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path)
+        listener.bind(f"{path}.new")
         listener.listen()
+        Path(f"{path}.new").rename(path)  # who sees it can connect
         while True:
             connection, _ = listener.accept()
             if os.fork() == 0:

@@ -20,6 +20,7 @@ KINDS = {
     "file": "not run: written as this file into the page's folder; a later block uses it",
     "output": "what the last block printed; `…` is any text within a line, a line of `…` any lines",
     "serve": "(bash) the last command is a server, which stays until the next one or the end of the page",
+    "eventually": "(console) run again until it prints this: another process is about to hear of what was done",
     "fails": "the block ends in an error with this text in its message",
     "shown": "not run, for this reason",
     "prepared": "first on a page: `database`, seeded and exported; `auth`, with a started manager of that name; "
@@ -57,6 +58,8 @@ class Block:
                 raise PageError(f"{self.where}: the marker {kind} needs a text: <!-- {kind}: … -->")
         if self.language in SHOWN and self.markers.keys() & {"serve", "fails", "typed"}:
             raise PageError(f"{self.where}: {self.language} cannot be run")
+        if "eventually" in self.markers and self.language != "console":
+            raise PageError(f"{self.where}: only console blocks are run again")
 
 
 def pages() -> list[Path]:

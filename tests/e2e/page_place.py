@@ -16,9 +16,11 @@ from pathlib import Path
 from tests.airflow.installed import variables
 from tests.airflow.process import find_python
 from tests.e2e.page_code import ROOT, PageError
+from tests.servers.find import free_port
 
 START_SECONDS = 120.0
 """Airflow's server takes ten, on a machine that does nothing else."""
+STOP_SECONDS = 60.0
 COMMAND_SERVER = str(ROOT / "tests/e2e/command_server.py")
 
 
@@ -117,7 +119,7 @@ class Server:
             PageError: it does not.
         """
         self.stop()
-        self.port = _free_port()
+        self.port = free_port()
         words = [*shlex.split(command.replace("--port 8000", "")), "--port", str(self.port)]
         with self._log.open("wb") as output:
             self.running = subprocess.Popen(words, stdin=subprocess.DEVNULL, stdout=output, stderr=output)
@@ -133,17 +135,10 @@ class Server:
         if server is not None:
             server.terminate()
             try:
-                server.wait(10)
+                server.wait(STOP_SECONDS)
             except subprocess.TimeoutExpired:
                 server.kill()
                 server.wait()
-
-
-def _free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
 
 
 def _answers(port: int) -> bool:

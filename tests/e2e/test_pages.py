@@ -83,6 +83,12 @@ $ echo $WHO >&2
 ada
 ```
 
+<!-- eventually -->
+```console
+$ echo >> times; grep -c '' times
+3
+```
+
 <!-- fails: ValueError: no -->
 ```python
 from helper import answer
@@ -142,6 +148,7 @@ def test_a_page_with_all_kinds(tmp_path: Path, commands: Path, capsys: pytest.Ca
         ("<!-- shown -->\n```bash\ntrue\n```", "needs a text"),
         ("<!-- typed -->\n```bash\ntrue\n```", "needs a text"),
         ("<!-- typed: y -->\n```bash\nread a; test $a = n\n```", "exit code 1"),
+        ("<!-- eventually -->\n```bash\ntrue\n```", "only console blocks"),
         ("<!-- fails -->\n```text\ntrue\n```", "cannot be run"),
         ("```bash\nfalse\ntrue\n```", "exit code 1"),
         ("```bash\necho $UNSET\n```", "unbound variable"),
