@@ -76,6 +76,8 @@ class Databases:
             except BaseException:
                 template.host.drop_database(template.name)  # or the next test would tell of this instead
                 raise
+            if isinstance(database.host, Server):
+                database.host.terminate_backends(template.name)  # while one lives, PostgreSQL copies nothing
             self._migrated.add(database.host.dialect)
         database.host.copy_database(template.name, database.name)
         return database

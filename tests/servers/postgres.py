@@ -70,7 +70,12 @@ class PostgreSQL(Server):
         self.copy_database("template0", name)
 
     def drop_database(self, name: str) -> None:
-        self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+        drop = f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)'
+        try:
+            self.execute(drop)
+        except psycopg.errors.ObjectInUse:  # it waits 5 s for connections to end
+            self.terminate_backends(name)
+            self.execute(drop)
 
     def copy_database(self, template: str, name: str) -> None:
         # The other strategy, from version 15 on, writes every page to the log as well.
