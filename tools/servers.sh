@@ -12,11 +12,12 @@ command -v valgrind >/dev/null || missing+=(valgrind)
 command -v chromium >/dev/null || command -v chromium-browser >/dev/null || command -v google-chrome >/dev/null || missing+=(chromium)
 [ ${#missing[@]} -eq 0 ] && exit 0
 
-install="apt-get install -y --no-install-recommends ${missing[*]}"
+install="install -y --no-install-recommends ${missing[*]}"
 if [ "$(id -u)" -ne 0 ] || ! command -v apt-get >/dev/null; then
-    echo "the tests need programs that are not installed: ${missing[*]}. On Debian or Ubuntu, as root: $install" >&2
+    echo "the tests need programs that are not installed: ${missing[*]}. On Debian or Ubuntu, as root: apt-get $install" >&2
     exit 1
 fi
 echo "installing ${missing[*]} …"
-apt-get update -qq
-DEBIAN_FRONTEND=noninteractive $install >/dev/null
+patient=(-o Acquire::Retries=5 -o DPkg::Lock::Timeout=300)  # of a mirror, and of whoever installs something else
+apt-get "${patient[@]}" update -qq
+DEBIAN_FRONTEND=noninteractive apt-get "${patient[@]}" $install >/dev/null
