@@ -66,5 +66,5 @@ def empty(database: Database) -> None:
 def _connect(database: Database) -> Any:
     """A connection of the driver's own, in autocommit mode."""
     if database.host.dialect == "sqlite":
-        return sqlite3.connect(database.sync_url.partition(":///")[2], isolation_level=None)
+        return sqlite3.connect(database.sync_url.partition(":///")[2], isolation_level=None, timeout=60)
     return database.server.connect(database.name)

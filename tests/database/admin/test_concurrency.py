@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from asyncauth import AuthManager, admin
+from asyncauth import AuthManager, Settings, admin
 from asyncauth.admin import administrators, change, user_changes
 from asyncauth.admin.change import Change
 from asyncauth.admin.users import UserInfo, read_user
@@ -51,6 +51,12 @@ async def both(first: Awaitable[Any], second: Awaitable[Any]) -> list[Any]:
     for result in results:
         assert not isinstance(result, Exception) or isinstance(result, AuthError), result
     return [result if isinstance(result, AuthError) else None for result in results]
+
+
+@pytest.fixture
+def settings(settings: Settings) -> Settings:
+    """For workers on which dozens of changes wait for their turns: a deadlock is told within seconds all the same."""
+    return settings.model_copy(update={"database_timeout_seconds": 4 * PATIENCE_SECONDS})
 
 
 @pytest.fixture
