@@ -33,7 +33,9 @@ async def settle() -> None:
 def poll(ask: Callable[[], T], why: Callable[[], str] = lambda: "in vain", seconds: float = GIVE_UP_SECONDS) -> T:
     """What `ask` answers, once that is true, where there is no loop; an `AssertionError` if it never is."""
     deadline = time.monotonic() + seconds
-    while not (value := ask()):
-        assert time.monotonic() < deadline, why()
+    while True:
+        begun = time.monotonic()
+        if value := ask():
+            return value
+        assert begun < deadline, why()  # one that began before may have taken long itself
         time.sleep(0.05)
-    return value
