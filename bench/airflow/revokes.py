@@ -24,7 +24,8 @@ EVERY_SECONDS = 0.06
 """From one revoke to the next, of another user."""
 AWAY_SECONDS = 1.5
 """So long a user is without the role: much longer than an answer takes."""
-RECENT_SECONDS = 3.0
+PATIENCE_SECONDS = 60.0
+"""Until a client is allowed what is then taken away."""
 ALLOWED_MS = 50.0
 FAB_SECONDS = 45.0
 """FAB trusts a user for half a minute."""
@@ -62,6 +63,8 @@ class Client:
     def __init__(self, server: ApiServer, user_id: int) -> None:
         self.user_id = user_id
         self.last_allowed = 0.0
+        self.turn = asyncio.Lock()
+        """Of who takes its role, until it is given back."""
         self._port = server.port
         self._asked = request("GET", PATH, token=token(user_id)).encode()
 
@@ -73,11 +76,23 @@ class Client:
                 if await connection.ask(self._asked) == 200:
                     self.last_allowed = sent
 
+    async def allowed(self) -> None:
+        """Return once a request is answered 200 that is sent from now on. Raises TimeoutError."""
+        now = time.perf_counter()
+        async with asyncio.timeout(PATIENCE_SECONDS):
+            while self.last_allowed < now:  # noqa: ASYNC110  # an event would be set thousands of times a second
+                await asyncio.sleep(0.005)
+
 
 async def hammer(server: ApiServer, database: Database, users: list[int], revokes: int, *, away: float) -> list[float]:
-    """For each revoke: how many ms after its commit had returned the last request was sent that was answered 200."""
+    """For each revoke: how many ms after its commit had returned the last request was sent that was answered 200.
+
+    Raises:
+        TimeoutError: a client was not allowed at all.
+    """
     clients = [Client(server, user_id) for user_id in users]
     hammering = [asyncio.create_task(client.run()) for client in clients]
+    await asyncio.gather(*(client.allowed() for client in clients))
     await asyncio.sleep(1.0)
     tasks = []
     for client in _turns(clients, revokes):
@@ -97,13 +112,13 @@ def _turns(clients: list[Client], number: int) -> Iterator[Client]:
 
 
 async def _revoke(database: Database, client: Client, away: float) -> float:
-    begun = time.perf_counter()
-    committed = await asyncio.to_thread(_take, database, client.user_id)
-    await asyncio.sleep(away)
-    assert client.last_allowed > begun - RECENT_SECONDS, "this client was not allowed before"
-    late = max(0.0, client.last_allowed - committed) * 1e3
-    await asyncio.to_thread(_give, database, client.user_id)
-    return late
+    async with client.turn:
+        await client.allowed()
+        committed = await asyncio.to_thread(_take, database, client.user_id)
+        await asyncio.sleep(away)
+        late = max(0.0, client.last_allowed - committed) * 1e3
+        await asyncio.to_thread(_give, database, client.user_id)
+        return late
 
 
 def _take(database: Database, user_id: int) -> float:

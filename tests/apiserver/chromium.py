@@ -22,6 +22,9 @@ OPTIONS = (
     *("--disable-background-networking", "--disable-component-update", "--hide-scrollbars", "--window-size=1280,800"),
 )
 
+_WAYS: dict[str, Any] = {"max_size": None, "open_timeout": GIVE_UP_SECONDS}
+"""How to connect: a picture is large."""
+
 
 class PageGoneError(Exception):
     """The page that was asked went away for another one before it answered."""
@@ -51,10 +54,9 @@ class Chromium:
     def __enter__(self) -> Self:
         try:
             port, path = self._find_port()
-            with connect(f"ws://{HOST}:{port}{path}", max_size=None) as browser:
-                targets = self._send(browser, "Target.getTargets")["targetInfos"]
-            page = next(target["targetId"] for target in targets if target["type"] == "page")
-            self._page = self._open.enter_context(connect(f"ws://{HOST}:{port}/devtools/page/{page}", max_size=None))
+            with connect(f"ws://{HOST}:{port}{path}", **_WAYS) as browser:
+                page = poll(lambda: self._find_page(browser), lambda: "Chromium opened no page", GIVE_UP_SECONDS)
+            self._page = self._open.enter_context(connect(f"ws://{HOST}:{port}/devtools/page/{page}", **_WAYS))
         except BaseException:
             self._end()
             raise
@@ -124,10 +126,15 @@ class Chromium:
 
         def read() -> list[str]:
             assert self._process.poll() is None, "Chromium ended"
-            return file.read_text().split() if file.exists() else []
+            words = file.read_text().split() if file.exists() else []
+            return words if len(words) == 2 else []  # it may be about to write it
 
         port, path = poll(read, lambda: "Chromium did not start", GIVE_UP_SECONDS)
         return port, path
+
+    def _find_page(self, browser: ClientConnection) -> str | None:
+        targets = self._send(browser, "Target.getTargets")["targetInfos"]
+        return next((str(target["targetId"]) for target in targets if target["type"] == "page"), None)
 
     def _describe(self) -> str:
         return str(self.evaluate("location.href + '\\n' + document.body?.innerText"))[:2000]

@@ -43,7 +43,9 @@ OPTIONS: dict[str, Any] = {
     "AIRFLOW__DATABASE__SQL_ALCHEMY_POOL_SIZE": "50",  # with Airflow's default pool FAB hangs, which is for the bench
     "AIRFLOW__ASYNCAUTH__PASSWORD_QUEUE_SECONDS": "60",  # a busy machine must fail no test
     "AIRFLOW__ASYNCAUTH__DATABASE_TIMEOUT_SECONDS": "15",
+    "AIRFLOW__ASYNCAUTH__MAX_ENTRY_AGE_SECONDS": "3600",  # and nothing has to be read again while it is watched
     "AIRFLOW__ASYNCAUTH__TRIGGER_CHECK_SECONDS": "3600",
+    "AIRFLOW__ASYNCAUTH__DAG_SYNC_INTERVAL_SECONDS": "3600",  # once, at the start
 }
 """Of servers that are about neither."""
 DRIVERS = {"postgresql": "asyncpg", "mysql": "aiomysql"}

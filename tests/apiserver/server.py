@@ -18,8 +18,8 @@ from tests.servers.find import HOST, free_port, make_folder
 
 SIMPLE = "airflow.api_fastapi.auth.managers.simple.simple_auth_manager.SimpleAuthManager"
 HOME = Path(__file__).with_name("home")
-START_SECONDS = 180.0
-STOP_SECONDS = 20.0
+START_SECONDS = 300.0
+STOP_SECONDS = 30.0
 SECRETS = {
     "AIRFLOW__CORE__FERNET_KEY": "bm90IGEgc2VjcmV0LCBvbmx5IGZvciB0aGVzZSB0ZXM=",
     "AIRFLOW__API__SECRET_KEY": "signs what Flask keeps in its cookies, the same everywhere: 64 bytes",
@@ -127,10 +127,10 @@ class ApiServer:
         return self._log_path.read_text(errors="replace")
 
     @property
-    def statements(self) -> list[str]:
-        """The SQL of all workers so far."""
-        lines = self.home.statements.read_text().splitlines()
-        return [json.loads(line)[1] for line in lines]
+    def statements(self) -> list[tuple[int, str]]:
+        """The SQL of all workers so far, each with the process that sent it."""
+        whole, _, _ = self.home.statements.read_text().rpartition("\n")  # what follows is being written
+        return [(pid, statement) for pid, statement in map(json.loads, whole.splitlines())]
 
     def wait(self) -> None:
         """Return once every worker answers; the server is closed if that does not come."""

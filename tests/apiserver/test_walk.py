@@ -44,9 +44,13 @@ def routes(walked: Pair) -> list[tuple[str, str]]:
     return find_routes(walked.fab)
 
 
-def ask(server: ApiServer, who: str, asked: Iterable[Route]) -> dict[Route, Answer]:
+def log_in(server: ApiServer, who: str) -> str | None:
+    """A token, but for nobody."""
+    return None if who == NOBODY else server.log_in(who)
+
+
+def ask(server: ApiServer, token: str | None, asked: Iterable[Route]) -> dict[Route, Answer]:
     """What one user is told."""
-    token = None if who == NOBODY else server.log_in(who)
     with server.client(token) as client:
         return {route: _read(client.request(route.method, route.path, json=route.json)) for route in asked}
 
@@ -73,8 +77,13 @@ def test_all_routes_are_there(walked: Pair, routes: list[tuple[str, str]]) -> No
 def test_reading(walked: Pair, routes: list[tuple[str, str]]) -> None:
     """The same status and the same answer."""
     asked = list(reading(routes))
+    # All before the first question: who has logged in when, and how often, is among the answers.
+    tokens = [[log_in(server, who) for server in walked] for who in EVERYBODY]
     with ThreadPoolExecutor(8) as pool:
-        found = [[pool.submit(ask, server, who, asked) for server in walked] for who in EVERYBODY]
+        found = [
+            [pool.submit(ask, server, token, asked) for server, token in zip(walked, pair, strict=True)]
+            for pair in tokens
+        ]
         answers = {who: [future.result() for future in pair] for who, pair in zip(EVERYBODY, found, strict=True)}
     differences = [
         f"{who} {route.path}: FAB {fab[route][0]}, ours {ours[route][0]}, {leaf}"
@@ -121,7 +130,7 @@ def test_changing(walked: Pair, routes: list[tuple[str, str]]) -> None:
         found = {}
         for user in EVERYBODY:
             asked = changing(routes, who, user)
-            for route, (status, _) in ask(server, user, asked).items():
+            for route, (status, _) in ask(server, log_in(server, user), asked).items():
                 found[user, route.method, route.template] = status
         return found
 
