@@ -41,6 +41,8 @@ class Seen:
     statements: dict[str, int]
     datagrams: list[float]
     status: dict[str, Any]
+    last_grant_asked: float = 0.0
+    """When the last answer that grants was asked for; `last_grant`: when it was there."""
 
 
 @dataclass(frozen=True, slots=True)

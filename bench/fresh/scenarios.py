@@ -33,7 +33,6 @@ CHECKED_LEASE_SECONDS = 1.0
 """While decisions are checked: a short lease, so that an answer that outlives it shows."""
 CHECKED_SECONDS = 0.05
 """From one change to the next, meanwhile: each subject's changes are further apart than the lease."""
-_AFTER_LEASE_SECONDS = 1.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,17 +73,20 @@ class Bench:
         async with filled(self.url, lambda filler: filler.subjects(plan.subjects)):
             return await run(plan, self.url, [order])
 
-    async def partition(self, lease_seconds: float) -> tuple[Run, float]:
-        """One worker's database is black-holed after a second; and when."""
-        plan = Plan(0, 1, rest_seconds=1 + lease_seconds + _AFTER_LEASE_SECONDS)
+    async def partition(
+        self, lease_seconds: float, *, before_seconds: float = 1.0, after_seconds: float = 1.5
+    ) -> tuple[Run, float]:
+        """One worker's database is black-holed after `before_seconds`; and when. It is asked on for its lease and
+        `after_seconds`."""
+        plan = Plan(0, 1, rest_seconds=before_seconds + lease_seconds + after_seconds)
         black_holed = 0.0
         async with filled(self.url, lambda filler: filler.subjects(plan.subjects)), proxied(self.url) as (url, proxy):
 
             async def meddle(begin: float, _: Sequence[Process]) -> None:
                 nonlocal black_holed
-                await asyncio.sleep(begin + 1 - time.monotonic())
-                black_holed = time.monotonic()
+                await asyncio.sleep(begin + before_seconds - time.monotonic())
                 proxy.deaf = True
+                black_holed = time.monotonic()  # afterwards: what the proxy forwarded came before
                 await asyncio.sleep(plan.rest_seconds)  # till the worker has been asked enough
                 proxy.deaf = False
 

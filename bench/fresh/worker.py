@@ -49,7 +49,7 @@ class Recorder:
         self.ends: list[tuple[int, float, float]] = []
         """Subject, end of the last grant, end of the first refusal after it. Its end, since a request that had to load
         may begin before a commit and be refused because of it."""
-        self.last_grant = 0.0
+        self.last_grant = self.last_grant_asked = 0.0
         self.unknown_after_grant = 0
         self._granted: dict[int, float] = {}
         self._everything = everything
@@ -71,7 +71,8 @@ class Recorder:
         self.answers[answer] += 1
         if answer == GRANTED:
             self._granted[subject] = max(end, self._granted.get(subject, 0.0))
-            self.last_grant, self.unknown_after_grant = max(end, self.last_grant), 0
+            self.last_grant, self.last_grant_asked = max(end, self.last_grant), max(start, self.last_grant_asked)
+            self.unknown_after_grant = 0
         elif answer == REFUSED:
             granted = self._granted.pop(subject, None)
             if granted is not None:
@@ -210,6 +211,7 @@ async def patiently(call: Callable[[], Awaitable[object]]) -> None:
         with contextlib.suppress(UnavailableError):
             await call()
             return
+        await asyncio.sleep(0.01)  # a refusal for want of proof gives the follower no turn to bring one
 
 
 def plant(auth: AuthManager, late_seconds: float) -> None:
@@ -275,6 +277,7 @@ async def work(order: WorkerOrder) -> None:
                 "unavailable": dict(recorder.unavailable),
                 "ends": recorder.ends,
                 "last_grant": recorder.last_grant,
+                "last_grant_asked": recorder.last_grant_asked,
                 "unknown_after_grant": recorder.unknown_after_grant,
                 "statements": dict(statements.by_task),
                 "datagrams": datagrams.seconds,

@@ -14,6 +14,8 @@ from bench.sizes import Sizes
 BACKENDS = ("postgresql+asyncpg", "mysql+aiomysql", "sqlite+aiosqlite")
 WORKERS, RATE = 2, 500.0
 LEASE_SECONDS = 1.0
+BUSY_SECONDS = 4.5
+"""Before the black hole and after the lease: a process of a busy machine may stand still for most of it."""
 
 
 @pytest.mark.parametrize("backend", BACKENDS, indirect=True)
@@ -40,8 +42,11 @@ def test_one_change_applied_late_is_found(database_url: str) -> None:
 @pytest.mark.parametrize("backend", ["postgresql+asyncpg"], indirect=True)
 def test_a_black_hole_ends_all_grants_within_the_lease(database_url: str) -> None:
     """No grant is later than the bound, then 503 and nothing else."""
-    done, black_holed = asyncio.run(Bench(database_url, Sizes(), uvloop=False).partition(LEASE_SECONDS))
+    bench = Bench(database_url, Sizes(), uvloop=False)
+    busy = {"before_seconds": BUSY_SECONDS, "after_seconds": BUSY_SECONDS}
+    done, black_holed = asyncio.run(bench.partition(LEASE_SECONDS, **busy))
     (worker,) = done.workers
-    assert worker.last_grant <= black_holed + LEASE_SECONDS + 0.1
+    # When it was asked: the answer was found after that, and on a busy machine noted much later.
+    assert worker.last_grant_asked <= black_holed + LEASE_SECONDS + 0.1
     assert worker.unknown_after_grant > 0
     assert worker.answers[REFUSED] == worker.answers[FAILED] == 0 < worker.answers[GRANTED]

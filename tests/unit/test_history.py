@@ -1,12 +1,15 @@
 """The bench's judge: which answers it takes for wrong. One subject; its right is taken at 10 and given back at 20."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
 from bench.fresh.crew import Run, Seen
 from bench.fresh.history import Verdict, check, latencies
 from bench.fresh.plan import Commit, Plan
-from bench.fresh.worker import GRANTED, REFUSED, UNKNOWN, Recorder
+from bench.fresh.worker import GRANTED, REFUSED, UNKNOWN, Recorder, patiently
+
+from asyncauth.errors import UnavailableError
 
 PLAN = Plan(changes=2, interval_seconds=10, subjects=1)
 COMMITS = [Commit(0, 10.0, 10.1), Commit(1, 20.0, 20.1)]
@@ -79,3 +82,20 @@ def measured(*ends: tuple[int, float, float]) -> tuple[list[float], int]:
     """The latencies of one worker that saw these ends, and how many revokes it did not see."""
     seen = Seen(0, 0, 0, (0, 0, 0, 0), {}, {}, list(ends), 0, 0, {}, [], {})
     return latencies(Run(PLAN, 0, COMMITS, [seen]))
+
+
+async def test_who_tries_again_lets_others_have_their_turn() -> None:
+    """A refusal for want of proof waits for nothing: the follower, which brings the proof, would never run."""
+    proven = asyncio.Event()
+    asyncio.get_running_loop().call_soon(proven.set)
+    tries = 0
+
+    async def call() -> None:
+        nonlocal tries
+        tries += 1
+        assert tries < 1000
+        if not proven.is_set():
+            raise UnavailableError
+
+    await patiently(call)
+    assert tries == 2
