@@ -1,6 +1,5 @@
 """`asyncauth api-keys`: keys with which machines act as a user."""
 
-import time
 from datetime import UTC, datetime
 from typing import Annotated, Any
 
@@ -37,9 +36,9 @@ def create(
 ) -> None:
     """Make a key and print it, this once: nobody can look it up later. Exit code 1: there is no such user."""
     scopes = None if scope is None else [_pair(text) for text in scope]
-    expires_at = None if expires_days is None else int(time.time()) + expires_days * _DAY_SECONDS
 
     async def work(auth: AuthManager) -> admin.NewApiKey:
+        expires_at = None if expires_days is None else int(auth.now()) + expires_days * _DAY_SECONDS
         written = await admin.create_api_key(
             auth, username=username, name=name, scopes=scopes, expires_at=expires_at, actor=operator()
         )
