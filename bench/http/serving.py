@@ -59,7 +59,9 @@ def _listen() -> socket.socket:
 
 
 def _server(app: App) -> uvicorn.Server:
-    return uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+    # A connection that waits for the others is kept: on a busy machine that may be longer than uvicorn's five seconds.
+    config = uvicorn.Config(app, log_level="warning", access_log=False, timeout_keep_alive=60)
+    return uvicorn.Server(config)
 
 
 async def _answer() -> None:

@@ -11,6 +11,7 @@ from asyncauth.db.migrate import check, upgrade
 from tests.airflow.conftest import DRIVERS
 from tests.airflow.describe import describe
 from tests.airflow.process import AUDIENCE, ISSUER, SECRET, Airflow
+from tests.conftest import PATIENCE_SECONDS
 from tests.databases import FULL, Database
 
 
@@ -35,7 +36,13 @@ def airflow_on_nothing(empty_database: Database) -> Iterator[Airflow]:
 
 
 def settings_for(database: Database) -> Settings:
-    return Settings(database_url=database.url, jwt_secret=SECRET, jwt_issuer=ISSUER, jwt_audience=AUDIENCE)
+    return Settings(
+        database_url=database.url,
+        jwt_secret=SECRET,
+        jwt_issuer=ISSUER,
+        jwt_audience=AUDIENCE,
+        database_timeout_seconds=PATIENCE_SECONDS,
+    )
 
 
 async def create_ada(auth: AuthManager, role: str) -> None:

@@ -42,7 +42,7 @@ async def test_each_app_runs_as_pasted(auth: AuthManager, app: ASGIApp, monkeypa
     await admin.grant_permission(auth, role="Viewer", action="can_read", resource="DAG:etl")
     await admin.create_user(auth, username="ada", password="correct horse", email="ada@example.com", roles=["Viewer"])
     headers = {"Authorization": f"Bearer {await auth.login('ada', 'correct horse')}"}
-    async with serve(app) as address, httpx.AsyncClient(base_url=f"http://{address}") as client:
+    async with serve(app) as address, httpx.AsyncClient(base_url=f"http://{address}", timeout=60) as client:
         assert (await client.get("/dags/etl")).status_code == 401
         answer = await client.get("/dags/etl", headers=headers)
         assert (answer.status_code, answer.json()) == (200, {"dag_id": "etl", "read_by": "ada"})

@@ -14,11 +14,11 @@ import pytest
 
 from asyncauth import AuthManager, Settings, admin
 from asyncauth.db.migrate import upgrade
-from tests.conftest import NAME, SECRET
+from tests.conftest import NAME, PATIENCE_SECONDS, SECRET
 from tests.servers.find import HOST, free_port
 
 PASSWORD = "correct horse battery"
-START_SECONDS = 60.0
+START_SECONDS = STOP_SECONDS = 60.0
 
 
 @pytest.fixture
@@ -40,6 +40,8 @@ def environment(tmp_path: Path) -> dict[str, str]:
         "ASYNCAUTH_JWT_ISSUER": NAME,
         "ASYNCAUTH_JWT_AUDIENCE": NAME,
         "ASYNCAUTH_LOGIN_FAILURES_PER_ADDRESS": "2",
+        "ASYNCAUTH_DATABASE_TIMEOUT_SECONDS": str(PATIENCE_SECONDS),
+        "ASYNCAUTH_PASSWORD_QUEUE_SECONDS": str(PATIENCE_SECONDS),
     }
 
 
@@ -66,7 +68,7 @@ def serving(
             yield client
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(STOP_SECONDS)
 
 
 def log_in(client: httpx.Client, password: str, **headers: str) -> httpx.Response:
