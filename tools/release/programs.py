@@ -31,7 +31,10 @@ def run(*command: str | Path, cwd: Path, **more: str) -> str:
         process = subprocess.run(
             command,
             cwd=cwd,
-            env=environment | {"PIP_CONSTRAINT": str(CONSTRAINTS), "PIP_BUILD_CONSTRAINT": str(CONSTRAINTS)} | more,
+            env=environment
+            | {"PIP_CONSTRAINT": str(CONSTRAINTS), "PIP_BUILD_CONSTRAINT": str(CONSTRAINTS)}
+            | {"PIP_RETRIES": "10", "PIP_TIMEOUT": "60"}  # an index that stumbles fails nothing
+            | more,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
