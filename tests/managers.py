@@ -36,6 +36,15 @@ async def poll(auth: AuthManager) -> None:
     await running(auth).follower.catch_up()
 
 
+@contextmanager
+def impatient(auth: AuthManager, seconds: float) -> Iterator[None]:
+    """Let a started manager give loads, and the database, no more than that, inside the block alone: a deadline that is
+    so short would fail the start on a busy machine."""
+    database, users = running(auth).database, running(auth).users
+    with patch.object(database, "_timeout_seconds", seconds), patch.object(users, "_timeout_seconds", seconds):
+        yield
+
+
 class FakeClock:
     """A clock that stands still until it is told how much time passes."""
 

@@ -17,6 +17,7 @@ from asyncauth import AuthManager, Settings, bootstrap, close_auth_manager, crea
 from asyncauth.db.migrate import upgrade
 from asyncauth.errors import ClosedError, ConfigurationError, LoginError
 from asyncauth.passwords import Scheme
+from tests.conftest import PATIENCE_SECONDS
 from tests.databases import Database
 from tests.leaks import no_connection_open
 from tests.managers import quiet, running
@@ -69,7 +70,7 @@ def in_threads(number: int, work: Callable[[], Awaitable[object]]) -> list[objec
     results: list[object] = []
 
     def run() -> None:
-        barrier.wait(10)
+        barrier.wait(60)
         try:
             results.append(asyncio.run(main()))
         except BaseException as error:  # noqa: BLE001
@@ -82,7 +83,7 @@ def in_threads(number: int, work: Callable[[], Awaitable[object]]) -> list[objec
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(120)
     assert len(results) == number
     return results
 
@@ -261,7 +262,7 @@ class Gate:
 
     def __call__(self, *_: object) -> str:
         self.entered.set()
-        self.open.wait(10)
+        self.open.wait(60)
         return "00"
 
 
@@ -444,7 +445,8 @@ from asyncauth import Settings, bootstrap, close_auth_manager, create_auth_manag
 from asyncauth.errors import ClosedError
 
 settings = Settings(
-    database_url=sys.argv[1], jwt_secret=sys.argv[2], jwt_allow_any_issuer=True, jwt_allow_any_audience=True
+    database_url=sys.argv[1], jwt_secret=sys.argv[2], jwt_allow_any_issuer=True, jwt_allow_any_audience=True,
+    database_timeout_seconds=60, max_staleness_seconds=600,  # the parent stands still for as long as the child lives
 )
 
 async def child():
@@ -490,7 +492,7 @@ async def test_a_fork_inherits_nothing(calm: Settings, ada: int) -> None:
     assert secret is not None
     assert url is not None
     command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", textwrap.dedent(FORK), url, secret]
-    run = partial(subprocess.run, capture_output=True, text=True, timeout=60, check=False)
+    run = partial(subprocess.run, capture_output=True, text=True, timeout=120, check=False)
     result = await asyncio.to_thread(run, command)
     assert (result.stdout, result.stderr) == ("done\n", "")
 
@@ -531,7 +533,7 @@ print(ended, flush=True)
 @on_sqlite
 async def test_a_fork_while_a_thread_holds_the_table_of_loops(backend: str) -> None:
     """The thread is not in the child, and would never give the lock back there."""
-    command = ["timeout", "20", sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK_WHILE_HELD]
+    command = ["timeout", "60", sys.executable, "-W", "ignore::DeprecationWarning", "-c", FORK_WHILE_HELD]
     run = partial(subprocess.run, capture_output=True, text=True, check=False)
     result = await asyncio.to_thread(run, command)
     assert (result.stdout, result.stderr) == ("no manager\n0\n", "")
@@ -559,6 +561,7 @@ async def test_secrets_in_files_are_read_off_the_loop(
     for name, value in {
         "JWT_SECRET_FILE": str(path),
         "DATABASE_URL": str(calm.database_url),
+        "DATABASE_TIMEOUT_SECONDS": str(PATIENCE_SECONDS),
         "JWT_ISSUER": "here",
         "JWT_AUDIENCE": "us",
     }.items():

@@ -25,7 +25,7 @@ from asyncauth.metrics import register_prometheus
 from asyncauth.passwords import Scheme
 from asyncauth.tokens.rotation import create_file, make_key
 from tests.commands import run_here
-from tests.conftest import NAME
+from tests.conftest import NAME, PATIENCE_SECONDS
 from tests.managers import running
 from tests.rows import add_user
 from tests.web.conftest import bearer
@@ -116,7 +116,7 @@ async def http(
         "API_KEY_SECRET": API_KEY_SECRET,
         "REFRESH_TOKENS": "true",
         "REFRESH_GRACE_SECONDS": "0",
-        "DATABASE_TIMEOUT_SECONDS": "15",
+        "DATABASE_TIMEOUT_SECONDS": str(PATIENCE_SECONDS),
     }
     for name, value in environment.items():
         monkeypatch.setenv(f"ASYNCAUTH_{name}", value)
@@ -127,7 +127,7 @@ async def http(
     hooks = {"response": [collect]}
     async with (
         serve(examples.fastapi_app.app, lifespan="on") as address,
-        httpx.AsyncClient(base_url=f"http://{address}", event_hooks=hooks) as client,
+        httpx.AsyncClient(base_url=f"http://{address}", event_hooks=hooks, timeout=60) as client,
     ):
         yield client
 

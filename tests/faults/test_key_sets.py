@@ -19,11 +19,11 @@ from asyncauth.tokens.keyset import KeySet
 from asyncauth.tokens.refresh import Refresh
 from asyncauth.tokens.remote import MAX_BYTES
 from asyncauth.tokens.rotation import Pace, create_file, make_key, rotate_file
-from tests.conftest import NAME, SECRET
+from tests.conftest import NAME, PATIENCE_SECONDS, SECRET
 from tests.idp import ISSUER, Idp, serving
 from tests.managers import quiet, running
 from tests.rows import add_user, through
-from tests.waiting import settle, until
+from tests.waiting import eventually, settle, until
 
 BAD = (
     "trickle",
@@ -39,6 +39,8 @@ BAD = (
     "empty",
     "nothing",
 )
+SLOW = ("trickle", "stall")
+"""Only the deadline ends these. On a busy machine it also ends what is good, or comes before the request."""
 
 pytestmark = pytest.mark.parametrize("backend", ["sqlite+aiosqlite"], indirect=True)
 
@@ -95,7 +97,8 @@ async def test_bad_answers_keep_the_keys(
 ) -> None:
     """However the issuer fails, within the deadline, what was known before goes on, and is put right by the next good
     answer. Nothing of what it sent is logged."""
-    keys = load_all(trusting(settings, idp, timeout_seconds=0.3))
+    timeout_seconds = 0.3 if mode in SLOW else PATIENCE_SECONDS
+    keys = load_all(trusting(settings, idp, timeout_seconds=timeout_seconds))
     ring, (refresh,) = keys.trusted[ISSUER].ring, keys.refreshes
     idp.mode = mode
     async with asyncio.timeout(10):
@@ -105,18 +108,24 @@ async def test_bad_answers_keep_the_keys(
     with pytest.raises(KeysUnavailableError):
         ring.get("x")
     idp.mode = "good"
-    await refresh.refresh()
+    await eventually(partial(is_good, refresh))
     known = keys.trusted[ISSUER].ring.keys
     assert known is not None
     idp.mode = mode
     async with asyncio.timeout(10):
         await refresh.refresh()
     assert ring.keys is known
-    assert idp.requests == 3  # and no redirect was followed
+    assert idp.requests == 3 or mode in SLOW  # and no redirect was followed
     assert {line.split()[0] for line in idp.asked} == {b"GET"}
     if mode == "gzip":
         assert refresh.trouble == "the answer is compressed, which nobody asked for"
     assert "canary" not in caplog.text
+
+
+async def is_good(refresh: Refresh) -> bool:
+    """Whether the keys can be read, within the deadline."""
+    await refresh.refresh()
+    return refresh.trouble is None
 
 
 async def test_the_longest_answer(settings: Settings, idp: Idp, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,6 +167,7 @@ async def test_an_issuer_that_is_down_hinders_nobody(settings: Settings, idp: Id
 async def test_a_flood_of_unknown_keys(settings: Settings, idp: Idp, retry_seconds: float, requests: int) -> None:
     """A thousand tokens with as many unknown ids are refused without waiting, and cost the issuer one request once the
     interval since the last one is over, and none before."""
+    began = SYSTEM_CLOCK.elapsed()
     async with AuthManager(trusting(settings, idp, retry_seconds=retry_seconds, refresh_seconds=3600)) as auth:
         await fetched(auth)
         stranger = make_key("ES256", 0)
@@ -166,9 +176,10 @@ async def test_a_flood_of_unknown_keys(settings: Settings, idp: Idp, retry_secon
             with pytest.raises(UnknownKeyError):
                 auth.find_user_from_token(token)
             await asyncio.sleep(0)
-        await until(lambda: idp.requests == requests)
+        await until(lambda: requests <= idp.requests == refresh_of(auth).readings)
         await settle()
-        assert idp.requests == refresh_of(auth).readings == requests
+        # None before the interval is over. The flood lasts for a fraction of one, but on a busy machine.
+        assert requests <= idp.requests <= 1 + (SYSTEM_CLOCK.elapsed() - began) // retry_seconds
 
 
 async def test_a_new_key_of_the_issuer(settings: Settings, idp: Idp) -> None:

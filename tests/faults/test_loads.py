@@ -23,7 +23,7 @@ from asyncauth.errors import (
     UserNotFoundError,
 )
 from asyncauth.tasks import BACKGROUND
-from tests.managers import count_loads, poll, quiet, running
+from tests.managers import count_loads, impatient, poll, quiet, running
 from tests.rows import add_role, add_user, through
 from tests.statements import count_statements
 from tests.waiting import settle, until
@@ -295,7 +295,7 @@ async def test_changes_that_never_stop(auth: AuthManager, people: list[int]) -> 
 @on_sqlite
 async def test_waiting_for_a_turn_has_a_deadline(settings: Settings, people: list[int]) -> None:
     """Behind loads that do not end the others are told so (503) within the deadline, and the places come back."""
-    async with AuthManager(quiet(settings, max_concurrent_loads=2, database_timeout_seconds=0.2)) as auth:
+    async with AuthManager(quiet(settings, max_concurrent_loads=2)) as auth:
         stuck = True
 
         async def hook(_: int, load: Awaitable[Loaded]) -> Loaded:
@@ -305,8 +305,9 @@ async def test_waiting_for_a_turn_has_a_deadline(settings: Settings, people: lis
             return loaded
 
         with around_load(auth, hook):
-            async with asyncio.timeout(5):
-                results = await asyncio.gather(*map(auth.get_user, people), return_exceptions=True)
+            with impatient(auth, 0.2):
+                async with asyncio.timeout(10):
+                    results = await asyncio.gather(*map(auth.get_user, people), return_exceptions=True)
             assert [type(result) for result in results] == [DatabaseUnavailableError] * 10
             stuck = False
             found = await asyncio.gather(*map(auth.get_user, people))
@@ -318,12 +319,13 @@ async def test_waiting_for_a_turn_has_a_deadline(settings: Settings, people: lis
 async def test_a_pool_that_is_exhausted(settings: Settings, people: list[int]) -> None:
     """When every connection is taken cold users are 503 within the deadline, warm ones are served, and all is well
     again when the connections come back."""
-    async with AuthManager(quiet(settings, database_pool_size=2, database_timeout_seconds=0.2)) as auth:
+    async with AuthManager(quiet(settings, database_pool_size=2)) as auth:
         warm = await auth.get_user(people[0])
         engine = running(auth).database.engine
         async with engine.connect(), engine.connect():
-            async with asyncio.timeout(5):
-                results = await asyncio.gather(*map(auth.get_user, people[1:]), return_exceptions=True)
+            with impatient(auth, 0.2):
+                async with asyncio.timeout(10):
+                    results = await asyncio.gather(*map(auth.get_user, people[1:]), return_exceptions=True)
             assert all(isinstance(result, UnavailableError) for result in results), results
             assert await auth.get_user(people[0]) is warm
         found: list[User] = await asyncio.gather(*map(auth.get_user, people))

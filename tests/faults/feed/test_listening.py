@@ -37,8 +37,7 @@ def proxy(database: Database) -> Iterator[Proxy]:
 async def auth(settings: Settings, world: World, proxy: Proxy) -> AsyncIterator[AuthManager]:
     """A manager that learns of changes by LISTEN alone."""
     assert settings.database_url is not None
-    listening = quiet(settings, listen=True, listen_url=proxy.url(settings.database_url), database_timeout_seconds=1.0)
-    async with AuthManager(listening) as manager:
+    async with AuthManager(quiet(settings, listen=True, listen_url=proxy.url(settings.database_url))) as manager:
         await until(lambda: manager.status().listening)
         yield manager
 
@@ -100,7 +99,7 @@ async def test_what_is_announced_is_dropped_before_it_is_looked_up(
     monkeypatch.setattr(running(auth).follower, "_look", look_late)
     async with engine.begin() as connection:
         await (world.take(connection) if kind == "role" else world.end(connection, world.holder))
-    await eventually(lambda: may_not(auth, world), seconds=1)
+    await eventually(lambda: may_not(auth, world))
     looked.set()
 
 
@@ -128,9 +127,12 @@ async def test_it_is_terminated(auth: AuthManager, engine: AsyncEngine, world: W
         await seen(auth, engine, world)
 
 
-async def test_it_falls_silent(auth: AuthManager, engine: AsyncEngine, world: World, proxy: Proxy, full: bool) -> None:
+async def test_it_falls_silent(
+    auth: AuthManager, engine: AsyncEngine, world: World, proxy: Proxy, monkeypatch: pytest.MonkeyPatch, full: bool
+) -> None:
     """A proxy stops forwarding and tells nobody; the change made meanwhile is found once it listens again, since what
     was announced is not announced again."""
+    monkeypatch.setattr(running(auth).wakers[0], "_timeout_seconds", 0.5)
     for _ in range(TIMES if full else 3):
         await auth.get_user(world.holder)
         proxy.silent = True
@@ -155,7 +157,7 @@ async def test_polling_goes_on_meanwhile(settings: Settings, engine: AsyncEngine
         proxy.silent = True
         async with engine.begin() as connection:
             await world.take(connection)
-        await eventually(lambda: may_not(auth, world), seconds=1)
+        await eventually(lambda: may_not(auth, world))
         assert auth.status().ready
         proxy.silent = False
         assert running(auth).wakers[0].trouble in {None, "TimeoutError"}

@@ -201,7 +201,7 @@ async def test_a_thread_is_interrupted_between_the_user_and_the_roles(
     def renew(*arguments: Any) -> Any:
         if threading.current_thread() is not threading.main_thread() and not reached.is_set():
             reached.set()
-            go_on.wait(10)
+            go_on.wait(60)
         return original(*arguments)
 
     def look() -> None:
@@ -254,7 +254,7 @@ async def test_readers_and_a_writer_at_once(settings: Settings, engine: AsyncEng
     """One program swaps without a pause while others read. There is room for one user, so that the other one is always
     loaded, with roles that are in memory."""
     swaps = 1000 if full else 30
-    crowded = quiet(settings, user_cache_size=1, database_timeout_seconds=10, max_concurrent_loads=8)
+    crowded = quiet(settings, user_cache_size=1, max_concurrent_loads=8)
     async with AuthManager(crowded) as auth:
         pair = [world.holder, world.other]
         known = [await auth.get_user(user_id) for user_id in pair]

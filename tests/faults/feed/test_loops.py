@@ -14,6 +14,7 @@ from sqlalchemy import Executable, create_engine, delete, update
 from asyncauth import Settings, close_auth_manager, create_auth_manager, get_auth_manager
 from asyncauth.db.engine import make_engine
 from asyncauth.db.tables import role_permissions, users
+from tests.conftest import PATIENCE_SECONDS
 from tests.databases import Database
 from tests.faults.feed.world import OWN, World, make_world, may
 from tests.managers import poll
@@ -26,7 +27,7 @@ def world_on(database: Database) -> World:
     """The rows, made from a loop that ends."""
 
     async def make() -> World:
-        engine = make_engine(database.url, pool_size=1, timeout_seconds=5)
+        engine = make_engine(database.url, pool_size=1, timeout_seconds=PATIENCE_SECONDS)
         try:
             return await make_world(engine)
         finally:
@@ -48,8 +49,8 @@ def test_ten_loops_in_one_process(settings: Settings, database: Database) -> Non
     """Each has the process-wide manager of its own; each sees what another program changes and what another one writes;
     each ends without the others."""
     world = world_on(database)
-    together = threading.Barrier(LOOPS, timeout=30)
-    often = settings.model_copy(update={"poll_interval_seconds": 0.05, "database_timeout_seconds": 10})
+    together = threading.Barrier(LOOPS, timeout=60)
+    often = settings.model_copy(update={"poll_interval_seconds": 0.05})
 
     async def work(number: int) -> int:
         auth = await create_auth_manager(often)
@@ -104,7 +105,7 @@ def test_a_fork_after_the_start(settings: Settings, database: Database) -> None:
         execute(database, delete(role_permissions).where(role_permissions.c.id == world.own[0]))
         print("changed", file=program.stdin, flush=True)
         lines = program.stdout.read().splitlines()
-        assert program.wait(20) == 0
+        assert program.wait(60) == 0
         assert lines == ["child: no manager", "child: False", "parent: False", "parent: False"]
     finally:
         program.kill()
