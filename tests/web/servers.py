@@ -8,13 +8,22 @@ import uvicorn
 
 from asyncauth.web.http import ASGIApp
 
-START_SECONDS = 20  # only ever reached by a failing test
+START_SECONDS = 60  # only ever reached by a failing test
+KEEP_ALIVE_SECONDS = 600
+"""So that no connection is closed while a client that stood still is about to use it."""
 
 
 @asynccontextmanager
 async def serve(app: ASGIApp, *, lifespan: str = "auto") -> AsyncIterator[str]:
     """Host and port of the running app."""
-    config = uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning", lifespan=lifespan)  # type: ignore[arg-type]
+    config = uvicorn.Config(
+        app,
+        host="127.0.0.1",
+        port=0,
+        log_level="warning",
+        lifespan=lifespan,  # type: ignore[arg-type]
+        timeout_keep_alive=KEEP_ALIVE_SECONDS,
+    )
     server = uvicorn.Server(config)
     task = asyncio.create_task(server.serve())
     try:

@@ -15,14 +15,14 @@ from examples import demo
 from examples.seed import PASSWORDS, seed
 
 from asyncauth import AuthManager, Settings
-from tests.conftest import NAME, SECRET
+from tests.conftest import NAME, PATIENCE_SECONDS, SECRET
 from tests.web.conftest import bearer
 from tests.web.servers import serve
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ("asgi_app", "starlette_app", "fastapi_app", "litestar_app")
 BAD_LOGINS = (b"", b"[]", b"{", b'{"username": "ada"}', b'{"username": 1, "password": 2}', b"\xff")
-DEMO_SECONDS = 60  # the promise is 30 on an idle machine
+DEMO_SECONDS = 120  # the promise is 30 on an idle machine
 
 
 @pytest.fixture(params=EXAMPLES)
@@ -38,11 +38,15 @@ async def http(
         "JWT_SECRET": SECRET,
         "JWT_ISSUER": NAME,
         "JWT_AUDIENCE": NAME,
+        "DATABASE_TIMEOUT_SECONDS": str(PATIENCE_SECONDS),
     }
     for name, value in environment.items():
         monkeypatch.setenv(f"ASYNCAUTH_{name}", value)
     app = importlib.import_module(f"examples.{request.param}").app
-    async with serve(app, lifespan="on") as address, httpx.AsyncClient(base_url=f"http://{address}") as client:
+    async with (
+        serve(app, lifespan="on") as address,
+        httpx.AsyncClient(base_url=f"http://{address}", timeout=60) as client,
+    ):
         yield client
 
 
@@ -149,7 +153,7 @@ async def test_the_demo_serves_until_ctrl_c(served: asyncio.subprocess.Process) 
             assert lines[-1], "the demo ended early"
         command = next(line for line in lines if line.startswith("curl"))
         url, token = command.split()[-1], command.split("Bearer ")[1].split("'")[0]
-        async with httpx.AsyncClient() as http:
+        async with httpx.AsyncClient(timeout=60) as http:
             assert (await http.get(url, headers=bearer(token))).json() == {"dag_id": "billing", "user": "grace"}
         served.send_signal(signal.SIGINT)
         rest, errors = await served.communicate()

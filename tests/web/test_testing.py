@@ -116,7 +116,7 @@ async def test_tasks_at_once(app: ASGIApp) -> None:
 
 async def test_a_server_of_its_own(app: ASGIApp) -> None:
     """Its tasks have no block around them: a request is the user's of the block that was opened last."""
-    async with serve(app) as address, httpx.AsyncClient(base_url=f"http://{address}") as http:
+    async with serve(app) as address, httpx.AsyncClient(base_url=f"http://{address}", timeout=60) as http:
         with as_user(app, ADA), as_user(app, GRACE):
             assert (await http.get("/me")).json() == {"detail": "grace"}
         assert (await http.get("/me")).status_code == 401
@@ -130,9 +130,9 @@ def test_threads_at_once(app: ASGIApp) -> None:
     def act(user: User) -> None:
         http = make_client(app)
         with as_user(app, user):
-            inside.wait(10)
+            inside.wait(60)
             found[user.username] = http.get("/me").json()["detail"]
-            inside.wait(10)
+            inside.wait(60)
 
     threads = [threading.Thread(target=act, args=(user,)) for user in (ADA, GRACE)]
     for thread in threads:

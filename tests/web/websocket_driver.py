@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from asyncauth.web.http import ASGIApp, Message
 
-WAIT_SECONDS = 20  # only ever reached by a failing test
+WAIT_SECONDS = 60  # only ever reached by a failing test
 
 Headers = list[tuple[bytes, bytes]]
 

@@ -9,7 +9,7 @@ import pytest
 
 from asyncauth import AuthManager, Settings
 from asyncauth.pages import PageOptions
-from tests.conftest import NAME, SECRET
+from tests.conftest import NAME, PATIENCE_SECONDS, SECRET
 from tests.web.pages.browser import ORIGIN, Browser
 from tests.web.pages.conftest import PASSWORD, make_user
 from tests.web.pages.test_guards import NEEDS
@@ -26,6 +26,7 @@ def main(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         "JWT_SECRET": SECRET,
         "JWT_ISSUER": NAME,
         "JWT_AUDIENCE": NAME,
+        "DATABASE_TIMEOUT_SECONDS": str(PATIENCE_SECONDS),
     }.items():
         monkeypatch.setenv(f"ASYNCAUTH_{name}", value)
     code, service = re.findall(r"```python\n(.*?)```", PAGE, re.DOTALL)
