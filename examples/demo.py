@@ -50,7 +50,7 @@ async def demo(directory: Path, *, serve: bool) -> None:
     for username, roles in ROLES.items():
         rights = ", ".join(f"{action} {resource}" for role in roles for action, resource in PERMISSIONS[role])
         print(f"user      {username}, role {', '.join(roles)}: {rights}")
-    async with running() as address, httpx.AsyncClient(base_url=address) as client:
+    async with running() as address, httpx.AsyncClient(base_url=address, timeout=60) as client:
         print(f"server    {address}, examples.fastapi_app under uvicorn\n")
         await story(client)
         await table(client)
@@ -63,6 +63,7 @@ def configure(url: str) -> None:
     for name in [name for name in os.environ if name.startswith("ASYNCAUTH_")]:
         del os.environ[name]
     os.environ["ASYNCAUTH_DATABASE_URL"] = url
+    os.environ["ASYNCAUTH_DATABASE_TIMEOUT_SECONDS"] = "30"  # no 503 because the machine is busy with something else
     os.environ["ASYNCAUTH_JWT_SECRET"] = secrets.token_hex(64)
     os.environ["ASYNCAUTH_JWT_ISSUER"] = os.environ["ASYNCAUTH_JWT_AUDIENCE"] = "asyncauth-demo"
 
