@@ -38,4 +38,4 @@ def poll(ask: Callable[[], T], why: Callable[[], str] = lambda: "in vain", secon
         if value := ask():
             return value
         assert begun < deadline, why()  # one that began before may have taken long itself
-        time.sleep(0.05)
+        time.sleep(0.02)

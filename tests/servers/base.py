@@ -10,7 +10,7 @@ import signal
 import subprocess
 import time
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import ClassVar, Protocol
@@ -24,7 +24,6 @@ ADMIN = "asyncauth"
 START_SECONDS = 120.0
 STOP_SECONDS = 60.0
 CONNECT_SECONDS = 30
-GONE_SECONDS = 60.0
 
 
 class Cursor(Protocol):
@@ -96,18 +95,6 @@ class Server(Host):
         with contextlib.closing(self.connect(database)) as connection, connection.cursor() as cursor:
             for statement in statements:
                 cursor.execute(statement)
-
-    def wait_until(self, gone: Callable[[], bool]) -> None:
-        """Wait for the end of connections that the server was told to cut: it knows them for some time yet.
-
-        Raises:
-            ServerError: they do not end.
-        """
-        deadline = time.monotonic() + GONE_SECONDS
-        while not gone():
-            if time.monotonic() > deadline:
-                raise ServerError(f"{self.dialect} does not end connections")
-            time.sleep(0.005)
 
     def start(self) -> None:
         """Start, and wait until the server answers."""

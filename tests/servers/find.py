@@ -6,6 +6,7 @@ import pwd
 import secrets
 import shutil
 import socket
+import sys
 import tempfile
 from pathlib import Path
 
@@ -39,17 +40,23 @@ def find_program(*names: str, package: str) -> str:
 
 
 def free_port() -> int:
-    """A port that nothing listens on, and that nobody else is given as long as this process lives: seconds pass until a
-    server has started, and others look for ports at the same time."""
+    """A port that nothing listens on, and that no other process is given here as long as this one runs: a server is
+    made for seconds before it listens, and listens on the same port again after a restart."""
     for _ in range(100):
         port = secrets.choice(PORTS)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind((HOST, port))
-            # From now on a server can have it beside us, as we do not listen, but no other probe.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.detach()
+            _claim(port)
             return port
     raise ServerError(f"no free port on {HOST} between {PORTS.start} and {PORTS.stop}")
+
+
+def _claim(port: int) -> None:
+    """Take a port; an OSError if another one has it. By a name that ends with the process, on Linux."""
+    if sys.platform == "linux":
+        with socket.socket(socket.AF_UNIX) as claim:
+            claim.bind(f"\0asyncauth port {port}")
+            claim.detach()
 
 
 def make_folder(name: str) -> Path:

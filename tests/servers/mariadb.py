@@ -9,6 +9,7 @@ import pymysql
 
 from tests.servers.base import ADMIN, CONNECT_SECONDS, Connection, Cursor, Server
 from tests.servers.find import HOST, find_program
+from tests.waiting import poll
 
 OPTIONS = (
     f"--bind-address={HOST}",
@@ -115,5 +116,5 @@ class MariaDB(Server):
             for id_ in ids:
                 with suppress(pymysql.err.OperationalError):  # gone in the meantime
                     cursor.execute(f"KILL CONNECTION {id_}")
-            self.wait_until(lambda: ids.isdisjoint(there()))
+            poll(lambda: ids.isdisjoint(there()))
             return len(ids)

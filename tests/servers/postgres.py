@@ -9,6 +9,7 @@ import psycopg
 
 from tests.servers.base import ADMIN, CONNECT_SECONDS, Connection, Server
 from tests.servers.find import HOST, find_program
+from tests.waiting import poll
 
 OPTIONS = {
     "listen_addresses": HOST,
@@ -92,5 +93,5 @@ class PostgreSQL(Server):
                 cursor.execute("SELECT 1 FROM pg_stat_activity WHERE pid = ANY(%s)", (ids,))
                 return not cursor.fetchall()
 
-            self.wait_until(gone)
+            poll(gone)
             return len(ids)
