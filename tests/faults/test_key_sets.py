@@ -21,7 +21,7 @@ from asyncauth.tokens.remote import MAX_BYTES
 from asyncauth.tokens.rotation import Pace, create_file, make_key, rotate_file
 from tests.conftest import NAME, PATIENCE_SECONDS, SECRET
 from tests.idp import ISSUER, Idp, serving
-from tests.managers import quiet, running
+from tests.managers import NEVER_SECONDS, quiet, running
 from tests.rows import add_user, through
 from tests.waiting import eventually, settle, until
 
@@ -220,7 +220,7 @@ async def test_rotation_fails_no_request(settings: Settings, tmp_path: Path) -> 
     all the time: not one is refused, and in the end another key signs than in the beginning."""
     path = tmp_path / "keys.json"
     await asyncio.to_thread(create_file, path, make_key("EdDSA", 0))
-    rotating = quiet(settings, jwt_secret=None, jwt_keys_path=path, jwt_keys_refresh_seconds=1.0)
+    rotating = quiet(settings, jwt_secret=None, jwt_keys_path=path, jwt_keys_refresh_seconds=NEVER_SECONDS)
     pace = Pace(refresh_seconds=1.0, token_seconds=1.0)
     clocks = Shifted()
     async with AuthManager(rotating, clock=clocks.clock) as one, AuthManager(rotating, clock=clocks.clock) as two:
