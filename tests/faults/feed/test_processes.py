@@ -29,8 +29,8 @@ async def test_a_worker_is_frozen_for_longer_than_its_lease(
     """A right is taken away meanwhile. What the worker was asked while it stood still, and what it is asked first when
     it goes on, it does not answer from memory: 503, until it has looked at the log, which is locked for so long; then
     the right is gone."""
-    short = settings.model_copy(update={"max_staleness_seconds": LEASE_SECONDS, "poll_interval_seconds": 0.1})
-    async with Worker(short) as worker:
+    short = {"max_staleness_seconds": LEASE_SECONDS, "poll_interval_seconds": 0.1, "listen": False}
+    async with Worker(settings.model_copy(update=short)) as worker:
         await eventually(lambda: is_served(worker, world))
         worker.send(signal.SIGSTOP)
         async with engine.begin() as connection:
