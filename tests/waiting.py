@@ -17,9 +17,9 @@ async def until(condition: Callable[[], object]) -> None:
             await asyncio.sleep(0.001)
 
 
-async def eventually(condition: Callable[[], Awaitable[object]], seconds: float = GIVE_UP_SECONDS) -> None:
-    """The same for a condition that has to be asked for; a `TimeoutError` after so many seconds."""
-    async with asyncio.timeout(seconds):
+async def eventually(condition: Callable[[], Awaitable[object]], seconds: float | None = None) -> None:
+    """The same for a condition that has to be asked for; a `TimeoutError` after so many seconds, if not the usual."""
+    async with asyncio.timeout(GIVE_UP_SECONDS if seconds is None else seconds):
         while not await condition():  # noqa: ASYNC110
             await asyncio.sleep(0.005)
 
