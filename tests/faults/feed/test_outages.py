@@ -215,8 +215,9 @@ async def test_no_connection_is_left(settings: Settings, engine: AsyncEngine, wo
             asked = [status_of_a_load(auth, world.other) for _ in range(50)]
             async with asyncio.timeout(LATE_SECONDS):
                 assert set(await asyncio.gather(*asked)) == {503}
-            with pytest.raises(DatabaseUnavailableError):
-                await poll(auth)
+            async with asyncio.timeout(LATE_SECONDS):
+                with pytest.raises(DatabaseUnavailableError):
+                    await poll(auth)
         assert await status(auth, world.holder) == 200
         await stack.aclose()
         assert await status(auth, world.other) == 200
