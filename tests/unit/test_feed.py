@@ -9,8 +9,20 @@ import pytest
 from hypothesis import given
 from hypothesis import settings as tuned
 from hypothesis import strategies as st
+from sqlalchemy import select
 
-from asyncauth.db.feed import MAX_RECORDS, Gap, News, Position, Record, advance, parse_tail, read_mark, start
+from asyncauth.db.feed import (
+    MAX_RECORDS,
+    Gap,
+    News,
+    Position,
+    Record,
+    advance,
+    parse_tail,
+    read_mark,
+    start,
+    tail_column,
+)
 from asyncauth.errors import StaleError
 
 HORIZON = 600.0
@@ -131,6 +143,7 @@ def test_a_gap_is_remembered_until_it_is_filled() -> None:
     assert news.position.gaps == (Gap(2, 7, 5),)
     news = look(news.position, 4, elapsed=6)
     assert (ids(news), news.position.gaps) == ([4], (Gap(2, 3, 5), Gap(5, 7, 5)))
+    assert look(news.position, elapsed=6.5).position.gaps == news.position.gaps
     news = look(news.position, 2, 3, 7, 10, elapsed=7)
     assert news.position.gaps == (Gap(5, 6, 5), Gap(9, 9, 7))
     news = look(news.position, 5, 6, 9, elapsed=8)
@@ -156,6 +169,12 @@ def test_pieces_of_a_gap_are_given_up_when_it_is() -> None:
 def test_gaps_mean_nothing_elsewhere(dialect: str) -> None:
     """PostgreSQL knows better; SQLite has one writer at a time."""
     assert look(at(1), 8, dialect=dialect).position.gaps == ()
+
+
+def test_who_can_have_no_gaps_asks_for_none() -> None:
+    """Each would be two more parameters of every load."""
+    some, none = (set(select(tail_column("mysql", gaps=gaps)).compile().params) for gaps in (True, False))
+    assert some - none == {f"{end}{number}" for end in ("low", "high") for number in range(8)}
 
 
 @given(st.lists(st.integers(2, 400), unique=True, min_size=1))

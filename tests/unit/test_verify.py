@@ -573,7 +573,7 @@ def test_expiry_to_the_second(leeway: int, remembered: bool) -> None:
     end = NOW + 60 + leeway
     assert gate.verify(token, end - 0.001).user_id == 7
     for now in (end, end + 0.001, end + 10**9):
-        with pytest.raises(ExpiredTokenError):
+        with pytest.raises(ExpiredTokenError, match="exp has passed"):
             gate.verify(token, now)
 
 
@@ -607,6 +607,16 @@ def test_beginning_to_the_second(leeway: int, name: str, remembered: bool) -> No
     for now in (start - 0.001, start - 1, NOW - 10**9):
         with pytest.raises(ImmatureTokenError):
             gate.verify(token, now)
+
+
+def test_a_token_that_expires_before_it_begins() -> None:
+    """Until then it has not begun, by the leeway that counts for its end as well."""
+    gate = verifier(leeway_seconds=10)
+    token = forge(claims(nbf=NOW + 30, exp=NOW + 5))
+    with pytest.raises(ImmatureTokenError):
+        gate.verify(token, NOW)
+    with pytest.raises(ExpiredTokenError):
+        gate.verify(token, NOW + 15)
 
 
 def test_a_token_that_may_not_be_old_at_all() -> None:
