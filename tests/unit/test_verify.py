@@ -604,9 +604,11 @@ def test_beginning_to_the_second(leeway: int, name: str, remembered: bool) -> No
         gate.verify(token, NOW + 20)
     start = NOW + 20 - max(leeway, 6 if name == "iat" else 0)
     assert gate.verify(token, start).user_id == 7
-    for now in (start - 0.001, start - 1, NOW - 10**9):
-        with pytest.raises(ImmatureTokenError):
+    for now in (start - 0.001, start - 1):
+        with pytest.raises(ImmatureTokenError, match=f"{name} lies in the future"):
             gate.verify(token, now)
+    with pytest.raises(ImmatureTokenError):
+        gate.verify(token, NOW - 10**9)
 
 
 def test_a_token_that_expires_before_it_begins() -> None:
