@@ -145,10 +145,12 @@ class Server(Host):
         if setpriv := shutil.which("setpriv"):
             command = [setpriv, f"--pdeathsig={self.stop_signal.name.removeprefix('SIG')}", "--", *command]
         group = None if self.user is None else pwd.getpwnam(self.user).pw_gid
+        # A MariaDB that starts empties its temporary folder of tables, those of another one too, which then crashes.
+        variables = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8", "TMPDIR": str(self.folder)}
         return subprocess.Popen(
             command,
             cwd=self.folder,
-            env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C.UTF-8"},
+            env=variables,
             stdin=subprocess.DEVNULL,
             stdout=self._log,
             stderr=self._log,
