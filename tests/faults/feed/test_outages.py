@@ -34,7 +34,7 @@ from tests.waiting import poll as poll_until
 SERVERS = ["postgresql+asyncpg", "mysql+aiomysql"]
 THROUGH_A_PROXY = ["postgresql+asyncpg", "postgresql+psycopg", "mysql+aiomysql"]
 HEAL_SECONDS = 2.0
-"""The second that is promised, and one more for a busy machine: of `make test-all`, beside which nothing else runs."""
+"""The second that is promised, and one more for a busy machine: for `make test-all` alone."""
 SHORT_SECONDS = 0.8
 """A deadline that a database which is silent, slow or full lets pass."""
 LATE_SECONDS = 10.0
